@@ -1,0 +1,176 @@
+"""The values that travel: a row comes in, a record walks the steps, an outcome ends its way."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AnswerType = Literal["digit", "choice", "math", "iou", "open"]
+"""The five kinds of answer that the paper's mixed reward tells apart (section 4)."""
+
+ANSWER_TYPES: tuple[AnswerType, ...] = ("digit", "choice", "math", "iou", "open")
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+Frame = Literal["unit", "thousand", "pixels"]
+"""What a box's numbers are parts of: the image's sides as 1, its sides as 1000, or its pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a source yields: one question on one image, with its right answer."""
+
+    id: str | None = None
+    """The source's own id; without one, a hash of image and question takes its place."""
+    image: Path | bytes | None
+    """The image file or its bytes; None if the source names none (the row is then dropped)."""
+    question: str
+    answer: str
+    """The right answer as the source writes it; `collect` makes it canonical."""
+    answer_type: AnswerType | Literal["auto"] = "auto"
+    answers: tuple[str, ...] = ()
+    """Every string that counts as right, where the source has such a list."""
+    choices: tuple[str, ...] = ()
+    """The options in order, without their letters."""
+    boxes: tuple[Box, ...] = ()
+    """Normalised xyxy in the image's own frame."""
+    notes: str = ""
+    """What the source knows of the image, for the captioner's eyes (CLEVR's scene text, say)."""
+    caption: str | None = None
+    """The source's own caption: the caption step then makes no call."""
+    text_question: str | None = None
+    """The problem as text alone: it takes the caption's place, and no call is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gold:
+    """The right answer in the form that checks read; rebuilt from a dataset's columns in GRPO."""
+
+    answer_type: AnswerType
+    answer: str
+    """Canonical: "3", "B", "y = 2x + 3", "[0.10, 0.20, 0.50, 0.60]", or text."""
+    answers: tuple[str, ...] = ()
+    """Accepted strings; with an `open` answer, what rules can decide."""
+    choices: tuple[str, ...] = ()
+    """Options in order: the first is A."""
+    boxes: tuple[Box, ...] = ()
+    """Normalised xyxy, each number in [0, 1]."""
+    frame: Frame = "unit"
+    """The frame in which a *prediction's* boxes are written."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, needed for the frame `pixels`."""
+    tolerance: float = 0.0
+    """Relative difference at which a decimal number still counts as equal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """A verdict: how right a prediction is, why, and who says so. Not scored is not zero."""
+
+    value: float | None
+    """In [0, 1]; None: this way of checking cannot tell."""
+    reason: str
+    """One short sentence."""
+    how: str = "rule"
+    """The way it was reached: "rule" or "judge"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a row's way ended. Every input row has exactly one."""
+
+    status: Literal["kept", "dropped", "failed"]
+    step: str
+    """The step at which it ended."""
+    code: str
+    """A short stable name: "wrong_answer", "truncated", "over_cap" ..."""
+    reason: str
+    """One sentence for people."""
+    evidence: str | None = None
+    """What shows it: the reply, the judge's words, the answer that was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What was found out about an image, once, from its original bytes."""
+
+    sha256: str
+    """Of the original bytes, in hex."""
+    format: str
+    """As Pillow names it: "PNG", "JPEG" ...; by content, never by suffix."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    bytes: int
+    """Length of the original file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """A phrase of self-reflection ("wait", "alternatively") met in a teacher's reply."""
+
+    phrase: str
+    """As the cue list writes it."""
+    start: int
+    """Characters from the start of the text that was searched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One row on its way. Steps return a changed copy; nothing is changed in place."""
+
+    id: str
+    """`source/source_id`."""
+    source: str
+    source_id: str
+    source_license: str
+    """An SPDX-like licence name, or "unknown"."""
+    question: str
+    gold: Gold
+    picture: Picture | None = None
+    """None until the image is found sound, and for rows dropped for their image."""
+    notes: str = ""
+    text_question: str | None = None
+    source_caption: str | None = None
+
+    caption: str | None = None
+    """What the reasoner reads instead of the image."""
+    teacher_response: str | None = None
+    """The reasoner's reply without its reasoning, as it came."""
+    teacher_reasoning: str | None = None
+    """The reasoner's reasoning, as it came."""
+    prediction: str | None = None
+    """The answer read out of `teacher_response`."""
+    found_by: str | None = None
+    """Where that answer stood: "tag", "boxed", "label" or "phrase"."""
+    reasoning: str | None = None
+    """As rewritten: what is published."""
+    answer_text: str | None = None
+    """The published answer where it is free text, as rewritten; else the canonical answer."""
+    word_gap: int | None = None
+    """Words of what came out of the rewriter less the words of what went in."""
+    score: Score | None = None
+    cues: tuple[Cue, ...] = ()
+    models: tuple[tuple[str, str], ...] = ()
+    """(role, model) of every reply that this record rests on."""
+    outcome: Outcome | None = None
+
+    @property
+    def key(self) -> str:
+        """The place of this row in every file: a hash of its id, so that sources mix."""
+        return hashlib.sha256(self.id.encode()).hexdigest()
+
+    def drop(self, step: str, code: str, reason: str, evidence: str | None = None) -> Record:
+        """Return this record with its way ended at `step`."""
+        outcome = Outcome(status="dropped", step=step, code=code, reason=reason, evidence=evidence)
+        return replace(self, outcome=outcome)
+
+    def fail(self, step: str, code: str, reason: str) -> Record:
+        """Return this record as failed: nothing is known of it yet, the next build tries again."""
+        return replace(self, outcome=Outcome(status="failed", step=step, code=code, reason=reason))
