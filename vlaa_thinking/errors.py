@@ -5,7 +5,8 @@
     │   ├── ProjectError      a project file is wrong: names file, line and key
     │   ├── OutputError       the output folder is in use, or is not ours to replace
     │   └── ModelError        a model cannot be used: no key, wrong address, no answer at all
-    └── NoReply               one call ended without a reply: its row has failed, this time only         (exit 3)
+    ├── NoReply               one call ended without a reply: its row has failed, this time only         (exit 3)
+    └── Transient             one attempt of a call failed in a way that may pass; never leaves `llm/`
 
 A fault of one row is not an error: it is the row's `Outcome`.
 """
@@ -47,3 +48,12 @@ class ModelError(SetupError):
 
 class NoReply(VlaaError):  # noqa: N818 - it names a state of the world, as `StopIteration` does
     """A model gave no reply to one call, after all its tries."""
+
+
+class Transient(VlaaError):  # noqa: N818 - a state, too
+    """One attempt ended without a reply, and another may do better."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Keep the server's own word on when to come back, in seconds."""
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,165 @@
+"""Counts become the manifest, and the manifest becomes the card: no number on it has another way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import vlaa_thinking
+from vlaa_thinking.dataset import CONFIGS, features
+from vlaa_thinking.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from vlaa_thinking.dataset import Split
+    from vlaa_thinking.result import Funnel
+    from vlaa_thinking.settings import Role, Settings
+    from vlaa_thinking.spool import Spool
+    from vlaa_thinking.steps import Player
+
+SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+)
+"""The Hub's size categories, up to which number of rows."""
+
+
+def manifest(
+    settings: Settings,
+    made: Funnel,
+    splits: Sequence[Split],
+    spool: Spool,
+    players: Mapping[Role, Player],
+    seed: int,
+) -> dict[str, Any]:
+    """Gather what is to be said of a dataset; every value is a function of answers, project and seed."""
+    roles = {role: _model(player) for role, player in players.items()}
+    return {
+        "made_by": "vlaa-thinking",
+        "version": vlaa_thinking.__version__,
+        "profile": settings.profile,
+        "preset": settings.preset,
+        "seed": seed,
+        "models": roles,
+        "rows": {"in": made.rows, "kept": made.kept, "dropped": made.dropped, "failed": made.failed},
+        "not_taken": made.not_taken,
+        "funnel": [
+            {
+                "step": s.step,
+                "in": s.rows_in,
+                "out": s.rows_out,
+                "dropped": s.dropped,
+                "failed": s.failed,
+            }
+            for s in made.steps
+        ],
+        "splits": {
+            config: {
+                s.part: {
+                    "rows": s.rows,
+                    "bytes": s.bytes,
+                    "arrow_bytes": s.arrow_bytes,
+                    "files": list(s.files),
+                }
+                for s in splits
+                if s.config == config
+            }
+            for config in CONFIGS
+            if any(s.config == config for s in splits)
+        },
+        "sources": _by(spool, "source"),
+        "licenses": {s.name: s.license for s in settings.sources},
+        "answer_types": _by(spool, "answer_type"),
+        "project": settings.hashes,
+    }
+
+
+def write(folder: Path, settings: Settings, facts: Mapping[str, Any], splits: Sequence[Split]) -> None:
+    """Write README.md: front matter that `datasets` reads, then the project's template over the manifest."""
+    from jinja2 import StrictUndefined, TemplateError  # noqa: PLC0415 - heavy
+    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
+
+    room = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        finalize=_escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    try:
+        text = room.from_string(settings.template).render(
+            m=facts, card=settings.curate.card, default=_default(splits)
+        )
+    except TemplateError as exc:
+        raise ProjectError(f"cannot be rendered: {exc}", file="cards/dataset.md.jinja") from exc
+    front = _front_matter(settings, splits)
+    (folder / "README.md").write_text(f"---\n{front}\n---\n\n{text.strip()}\n", encoding="utf-8")
+
+
+def _front_matter(settings: Settings, splits: Sequence[Split]) -> str:
+    from datasets import SplitDict, SplitInfo  # noqa: PLC0415 - heavy
+    from datasets.info import DatasetInfo, DatasetInfosDict  # noqa: PLC0415
+    from huggingface_hub import DatasetCardData  # noqa: PLC0415
+
+    names = [config for config in CONFIGS if any(s.config == config for s in splits)]
+    infos = DatasetInfosDict()
+    for name in names:
+        mine = [s for s in splits if s.config == name]
+        infos[name] = DatasetInfo(
+            features=features(name),
+            splits=SplitDict({s.part: SplitInfo(s.part, s.arrow_bytes, s.rows) for s in mine}),
+            download_size=sum(s.bytes for s in mine),
+            dataset_size=sum(s.arrow_bytes for s in mine),
+            config_name=name,
+        )
+    text = settings.curate.card
+    data = DatasetCardData(
+        configs=[_config(name, splits, default=name == names[0]) for name in names],
+        pretty_name=text.pretty_name,
+        license=text.license,
+        language=list(text.language),
+        size_categories=_size(sum(s.rows for s in splits)),
+        task_categories=["visual-question-answering", "image-text-to-text"],
+        tags=["vlaa-thinking", "reasoning", "chain-of-thought", "multimodal", "sft", "grpo", "image", "text"],
+    )
+    infos.to_dataset_card_data(data)
+    return data.to_yaml().strip()
+
+
+def _config(name: str, splits: Sequence[Split], *, default: bool) -> dict[str, Any]:
+    files = [{"split": s.part, "path": f"{name}/{s.part}-*.parquet"} for s in splits if s.config == name]
+    return {"config_name": name, "data_files": files, **({"default": True} if default else {})}
+
+
+def _model(player: Player) -> dict[str, Any]:
+    """Say which model played; no address, no key."""
+    params = {k: v for k, v in player.model.params.items() if isinstance(v, (str, int, float, bool))}
+    return {"name": player.name, "api": player.model.api, "model": player.model.model, "params": params}
+
+
+def _by(spool: Spool, column: str) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for value, config, count in spool.count(column, "config"):
+        counts.setdefault(value, dict.fromkeys((*CONFIGS, "failed"), 0))[config or "failed"] = count
+    return counts
+
+
+def _default(splits: Sequence[Split]) -> str:
+    return next(config for config in CONFIGS if any(s.config == config for s in splits))
+
+
+def _size(rows: int) -> str:
+    return next((name for most, name in SIZES if rows < most), "100M<n<1B")
+
+
+def _escaped(value: object) -> object:
+    """Keep data from being read as Markdown or HTML: a source's name may hold anything."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(value.split()))

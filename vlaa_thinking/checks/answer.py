@@ -1,0 +1,92 @@
+"""Where a reply says its answer: the one rule by which answers are read everywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+How = Literal["tag", "boxed", "label", "phrase"]
+
+_OPEN = re.compile(r"<answer>", re.IGNORECASE)
+_CLOSE = re.compile(r"</answer>", re.IGNORECASE)
+_BRACES = re.compile(r"(?P<box>(?:\\b|\x08)oxed\s*\{)|\\.|[{}]", re.DOTALL)  # \x08: "\b" that JSON has eaten
+_LABEL = re.compile(
+    r"^[^\w\n<]{0,20}(?:the[ ])?(?:final[ ]|correct[ ])?answer[ ]?\*{0,2}[ ]?[:\uff1a]"
+    r"(?:[ \t*]*\n+)?(?P<text>[^\n]*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PHRASE = re.compile(
+    r"\bthe[ ](?:final[ ]|correct[ ])?answer[ ]is\b\s*+:?\s*+(?P<text>[^\n]+?)(?=[.!?](?:[\s*\"')]|$)|\n|$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer as it stands in a reply."""
+
+    text: str
+    """Without its tags, box, label or phrase; never empty."""
+    how: How
+    """What it stood in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No answer could be read."""
+
+    reason: str
+    """Why, in one short sentence."""
+
+
+def read_answer(text: str) -> Found | Missing:
+    r"""Read the answer out of a reply from which the reasoning has been taken away.
+
+    Exactly one `<answer>` block is the answer (as the authors' evaluation reads it); two or more, or half a
+    block, are none. Only a reply without any such tag is searched on, in this order: the last balanced
+    `\boxed{}`; the last line that begins with "Answer:" or "Final answer:"; the last "the answer is ...".
+    """
+    opened, closed = list(_OPEN.finditer(text)), list(_CLOSE.finditer(text))
+    if opened or closed:
+        return _block(text, opened, closed)
+    if boxed := last_boxed(text):
+        return Found(boxed, "boxed")
+    for pattern, how in _WORDED:
+        found = [stripped for match in pattern.finditer(text) if (stripped := _bare(match["text"]))]
+        if found:
+            return Found(found[-1], how)
+    return Missing("No answer block, box, label or phrase.")
+
+
+_WORDED: tuple[tuple[re.Pattern[str], How], ...] = ((_LABEL, "label"), (_PHRASE, "phrase"))
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Return what the last `\boxed{}` with balanced braces holds; of nested ones, the inner."""
+    depth: list[int] = []  # where each open box begins; -1 for other braces
+    start, content = -1, ""
+    for token in _BRACES.finditer(text):
+        if token["box"]:
+            depth.append(token.end())
+        elif token[0] == "{":
+            depth.append(-1)
+        elif token[0] == "}" and depth and (begin := depth.pop()) > start:
+            start, content = begin, text[begin : token.start()].strip()
+    return content or None
+
+
+def _block(text: str, opened: list[re.Match[str]], closed: list[re.Match[str]]) -> Found | Missing:
+    """Read the only `<answer>` block."""
+    if len(opened) > 1 and len(closed) > 1:
+        count = {2: "Two", 3: "Three"}.get(len(opened), "Many")
+        return Missing(f"{count} <answer> blocks.")
+    if len(opened) != 1 or len(closed) != 1 or closed[0].start() < opened[0].end():
+        return Missing("An <answer> block that is not opened and closed once.")
+    inside = text[opened[0].end() : closed[0].start()].strip()
+    return Found(inside, "tag") if inside else Missing("The <answer> block is empty.")
+
+
+def _bare(text: str) -> str:
+    """Strip spaces and the asterisks of bold text."""
+    return text.strip().strip("*").strip()

@@ -1,0 +1,176 @@
+"""Options: "B", "(b)", "option C", "D: 27°", or an option's own text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vlaa_thinking.checks.answer import Found, read_answer
+from vlaa_thinking.checks.number import read_number, same
+from vlaa_thinking.checks.plain import LIMIT, folded, plain
+from vlaa_thinking.record import Gold, Score
+
+_END = r"(?=\s*(?:[).,:;!?*]|$|\b(?:because|since|as|and|or|nor|but)\b))"
+_LETTER = r"\(?\s*([A-Z])(?![\w'])\s*\)?"
+_ALONE = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:,]*")
+_MANY = re.compile(
+    r"\(?[A-Z]\)?(?:\s*(?:,\s*(?:and|or)\b|,|\band\b|\bor\b|/|&|\+)\s*\(?[A-Z]\)?)+|[A-H]{2,5}"
+)
+_HEAD = re.compile(
+    r"(?:option |choice )?(?:\(([A-Za-z])\)|([A-Za-z])\s*[).:](?=\s|$)|([A-Z])\s+-(?=\s))\s*(.*)",
+    re.IGNORECASE,
+)
+_SPACED = re.compile(r"([A-Z])\s+(.+)")
+_MENTIONS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\b(?i:option|choice|letter|alternative)s?\s*[:#]?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Zb-z])(?![\w']))",
+        r"(?<!\w)(?:\(([A-Za-z])\))",
+        r"(?m)^\s*([A-Za-z])\s*[).:](?=\s|$)",
+        r"^\s*([A-Z])(?=\s*[,;]|\s+(?:because|since|as|and|or|but|not|over|rather than)\b)",
+        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|not|but|so|thus|hence|therefore|both|either|neither|nor)\b|[:;]|\bi\.e\.,?)\s*:?\s*{_LETTER}{_END}",
+        rf"(?<!\w){_LETTER}\s+(?i:is|seems|looks|would be)\s+(?i:(?:not |the )*(?:correct|right|true|best|answer|only|wrong|incorrect|false))",
+        rf"(?<!\w)[A-Z]\)?\s*(?:,|\bor\b|\band\b|/|&)\s*(?i:option\s|not\s)?{_LETTER}(?:{_END}|(?=\s+(?:is|are)\b))",
+    )
+)
+_DENIED = re.compile(
+    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bexcept(?: for)?|\b(?:eliminat|exclud|reject)\w+|\brul\w+ out|\u2260)"
+    r"\s*(?:be\s|is\s|option\s|choice\s|the\s|answer\s|correct\s)*\(?$",
+    re.IGNORECASE,
+)
+_WRONG = re.compile(
+    r"\)?\s+(?:is|seems|looks|would be)(?:n't)?\s+(?:not|wrong|incorrect|false)\b", re.IGNORECASE
+)
+_THING = re.compile(
+    r"\b(?:figure|fig|panel|part|subfigure|image|point|line|curve|angle|vertex|plot|vitamin|type|group|side)s?\.?\s*\(?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says of the options."""
+
+    letters: frozenset[str]
+    """The letters it chooses: one, or several (it does not decide), or none."""
+    reason: str
+    """One short sentence."""
+    clear: bool = True
+    """False where no letters means that the rule cannot tell, rather than that none is chosen."""
+
+
+def check(prediction: str, gold: Gold) -> Score:
+    """Score the option that a prediction chooses, by its letter or its whole text.
+
+    Several letters, a letter with another option's text, a letter beyond the options, or only a denial are
+    wrong; words that are no option's text are not scored.
+    """
+    if len(prediction) > LIMIT:
+        return Score(value=0.0, reason=f"Longer than {LIMIT:,} characters.")
+    reading = read_choice(prediction, gold.choices)
+    if len(reading.letters) == 1:
+        (letter,) = reading.letters
+        return Score(value=float(letter == gold.answer.strip().upper()), reason=reading.reason)
+    if reading.letters or reading.clear:
+        return Score(value=0.0, reason=reading.reason)
+    return Score(value=None, reason=reading.reason)
+
+
+def read_choice(text: str, choices: tuple[str, ...] = ()) -> Reading:
+    """Read which option a text chooses; with `choices`, their texts count too and letters are held to them."""
+    clean = plain(re.sub(r"[*`_]{1,3}", "", text))
+    if not clean:
+        return Reading(frozenset(), "The answer is empty.")
+    reading = _direct(clean, choices)
+    if reading is None and isinstance(found := read_answer(text), Found) and plain(found.text) != clean:
+        return read_choice(found.text, choices)
+    return _held(reading or _mentioned(clean), choices)
+
+
+def letter_of(text: str, choices: tuple[str, ...]) -> str | None:
+    """Return the letter of the one option whose text this is, spelling of numbers and units aside."""
+    key = folded(text)
+    hits = [place for place, choice in enumerate(choices) if key and folded(choice) == key]
+    if not hits and (number := read_number(text)) is not None:
+        values = [read_number(choice) for choice in choices]
+        hits = [place for place, value in enumerate(values) if value is not None and same(number, value)]
+    return chr(ord("A") + hits[0]) if len(hits) == 1 and hits[0] < 26 else None
+
+
+def _direct(text: str, choices: tuple[str, ...]) -> Reading | None:
+    """Read a text that is a letter, an option's text, or the one followed by the other."""
+    by_text = letter_of(text, choices)
+    alone = _ALONE.fullmatch(text)
+    if alone and by_text not in (None, alone[1].upper()):
+        return Reading(frozenset(), "Both a letter and another option's text.", clear=False)
+    if alone or by_text:
+        letter = alone[1].upper() if alone else by_text or ""
+        return Reading(frozenset(letter), f"Chooses {letter}.")
+    if _MANY.fullmatch(text):
+        letters = frozenset(re.findall(r"[A-Z]", text))
+        return Reading(letters, f"Names {_listed(letters)}.")
+    return _headed(text, choices)
+
+
+def _headed(text: str, choices: tuple[str, ...]) -> Reading | None:
+    """Read "B) text" and, where the text is an option's, "B text"."""
+    if head := _HEAD.fullmatch(text):
+        letter, rest = (head[1] or head[2] or head[3]).upper(), head[4]
+        other = letter_of(rest, choices) or _near(rest, choices, letter)
+        if other not in (None, letter):
+            return Reading(frozenset((letter, other or "")), f"The letter {letter} with the text of {other}.")
+        more = _mentioned(rest).letters - {letter} if other is None else frozenset[str]()
+        if other is None and (more or _WRONG.match(" " + rest)):
+            return None
+        return Reading(frozenset(letter), f"Chooses {letter}.")
+    if (spaced := _SPACED.fullmatch(text)) and letter_of(spaced[2], choices) == spaced[1]:
+        return Reading(frozenset(spaced[1]), f"Chooses {spaced[1]}.")
+    return None
+
+
+def _near(text: str, choices: tuple[str, ...], letter: str) -> str | None:
+    """Return the one other option whose text this is a part of, if it is no part of the letter's own text."""
+    key = folded(text)
+    if len(key.split()) < 2:
+        return None
+    hits = [
+        chr(ord("A") + place) for place, choice in enumerate(choices) if f" {key} " in f" {folded(choice)} "
+    ]
+    return hits[0] if len(hits) == 1 and hits[0] != letter else None
+
+
+def _mentioned(text: str) -> Reading:
+    """Read the letters that a sentence names as options, less those that it denies."""
+    named: set[str] = set()
+    denied: set[str] = set()
+    for pattern in _MENTIONS:
+        for match in pattern.finditer(text):
+            place = next(group for group in range(1, pattern.groups + 1) if match[group])
+            before, after = (
+                text[max(0, match.start(place) - 40) : match.start(place)],
+                text[match.end(place) :],
+            )
+            if _THING.search(before):
+                continue
+            (denied if _DENIED.search(before) or _WRONG.match(after) else named).add(match[place].upper())
+    named -= denied
+    if named:
+        return Reading(frozenset(named), f"Names {_listed(frozenset(named))}.")
+    if denied:
+        return Reading(frozenset(), "Only says what it is not.")
+    return Reading(frozenset(), "Neither a letter nor an option's text.", clear=False)
+
+
+def _held(reading: Reading, choices: tuple[str, ...]) -> Reading:
+    """Refuse letters beyond the options."""
+    beyond = sorted(
+        letter for letter in reading.letters if choices and ord(letter) - ord("A") >= len(choices)
+    )
+    if not beyond:
+        return reading
+    return Reading(frozenset(), f"There is no option {beyond[0]}.")
+
+
+def _listed(letters: frozenset[str]) -> str:
+    """Write letters in order: "A and C"."""
+    return " and ".join(sorted(letters))

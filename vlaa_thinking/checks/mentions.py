@@ -1,0 +1,100 @@
+"""Numbers that stand in running text, told apart from parts of other things (`3D`, `3rd`, `x_3`, `10:30`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vlaa_thinking.checks.number import UNITS, Number, read_number
+
+_DIGITS = re.compile(
+    r"(?<![\w.\\^])(?<!\d[,:/])(?<!\^\{)(?<!_\{)"
+    r"(?P<sign>(?<![\w)\]}])-)?"
+    r"(?:\\frac\{-?\d+\}\{\d+\}|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s?/\s?\d+(?![\d/]))?|\.\d+)"
+    r"(?P<unit>\s?%|\s?percent\b|\u00b0|[a-zA-Z]+)?"
+    r"(?![\w^]|:\d|[.,]\d|/\d|-[a-zA-Z])"
+)
+_WORD = re.compile(
+    r"(?<![\w-])(?:(?:minus|negative)\s)?(?:zero|none|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+    r"|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
+    r"(?:[-\s](?:one|two|three|four|five|six|seven|eight|nine))?)(?:\s(?:hundred|thousand))?(?![\w-]|\s(?:hal[fv]|third|quarter|fourth|fifth|tenth))",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"(?:\b(?:figure|fig|step|table|panel|question|part|section|option|choice|image|equation|eq|problem|number of the)"
+    r"\.?|\bno\.|#)\s*\(?$",
+    re.IGNORECASE,
+)
+_OF = re.compile(r"\d\s(?:\w+\s)?of\s(?:the\s|these\s|all\s)?$")  # the 4 in "3 of the 4"
+_ITEM = re.compile(r"(?m)^\s*\d{1,2}[.)](?=\s+\S)")
+_PRONOUN = re.compile(
+    r"\b(?:the|this|that|which|each|no|any|another|only|every|other|larger|smaller)\s$", re.IGNORECASE
+)
+_DENIED = re.compile(
+    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bnever|\u2260|!=|\\neq?)\s*(?:be\s|exactly\s|equal to\s|just\s|only\s|=\s?)?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A number in running text."""
+
+    number: Number
+    start: int
+    """Characters from the start of the text."""
+    end: int
+    denied: bool
+    """Whether the text says that it is not this ("not 3")."""
+
+
+def numbers_in(text: str) -> list[Mention]:
+    """Return the numbers of a plain text, in order: those in digits, else those in words.
+
+    Left out are labels ("figure 3", "Step 2:", list items), ordinals, names ("B13", "3D"), times, dates and
+    exponents; "one" after an article is a pronoun.
+    """
+    items = {match.end() for match in _ITEM.finditer(text)}
+    found = [
+        mention
+        for match in _DIGITS.finditer(text)
+        if not any(match.start() < end <= match.end() + 1 for end in items)
+        and (mention := _mention(text, match)) is not None
+    ]
+    if found:
+        return found
+    return [
+        mention
+        for match in _WORD.finditer(text)
+        if not (match[0].lower() == "one" and _one_is_pronoun(text, match))
+        and (mention := _mention(text, match)) is not None
+    ]
+
+
+def _mention(text: str, match: re.Match[str]) -> Mention | None:
+    """Read one hit; None if it is a label or its letters are no unit."""
+    unit = match.groupdict().get("unit") or ""
+    before = text[max(0, match.start() - 30) : match.start()]
+    if _LABEL.search(before) or _OF.search(before) or (unit.strip() and unit.strip() not in UNITS):
+        return None
+    bare = match[0].removesuffix(unit)
+    number = read_number(bare)
+    if number is None:
+        return None
+    if "%" in unit or "percent" in unit:
+        number = Number(number.value / 100, "%")
+    return Mention(number, match.start(), match.end(), denied=bool(_DENIED.search(before)))
+
+
+def _one_is_pronoun(text: str, match: re.Match[str]) -> bool:
+    """Tell "the one on the left" and "one of them" from "one cube"."""
+    before, after = text[max(0, match.start() - 12) : match.start()], text[match.end() : match.end() + 4]
+    return bool(_PRONOUN.search(before)) or after.startswith(" of ")
+
+
+def whole(number: Number) -> int | None:
+    """Return the integer that a number is, or None; a percentage is none."""
+    if number.unit == "%" or number.value.denominator != 1:
+        return None
+    return Fraction(number.value).numerator

@@ -1,0 +1,127 @@
+"""Free text: what accepted strings can decide; a sentence goes on to the judge."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+from vlaa_thinking.checks.number import Number, read_number, same
+from vlaa_thinking.checks.plain import LIMIT, folded, plain
+from vlaa_thinking.record import Gold, Score
+
+THRESHOLD = 0.5
+"""ANLS below which two strings have nothing to do with each other (DocVQA's metric)."""
+
+_OPPOSITES = (
+    "increase decrease|increases decreases|increasing decreasing|increased decreased|left right|up down|top bottom"
+    "|north south|east west|male female|man woman|men women|he she|his her|even odd|true false|yes no|on off|in out"
+    "|inside outside|open closed|hot cold|black white|before after|above below|with without|over under|more less"
+    "|high low|higher lower|maximum minimum|max min|positive negative|first last|am pm|a.m p.m|day night|import export"
+    "|internal external|concave convex|horizontal vertical|input output|upper lower|former latter|buy sell|win lose"
+)
+_PAIRS = frozenset(frozenset(pair.split()) for pair in _OPPOSITES.split("|"))
+_NEGATING = ("un", "in", "im", "il", "ir", "non", "dis", "mis", "anti", "non-")
+_DENIALS = frozenset(("not", "no", "never", "without", "neither", "nor", "cannot"))
+
+
+def check(prediction: str, gold: Gold) -> Score:
+    """Score free text by the accepted strings in `gold.answers`, or by equality with `gold.answer` alone.
+
+    Equal, case and edges aside: 1. With a list, near misses of spelling score their ANLS, but never where a
+    number or an opposite makes the difference; a numeric accepted string is compared as a number. Whatever
+    that leaves open, sentences above all, is not scored.
+    """
+    text = folded(prediction[: 50 * LIMIT])
+    if not text:
+        return Score(value=0.0, reason="The answer is empty.")
+    accepted = gold.answers or (gold.answer,)
+    if any(text == folded(answer) for answer in accepted):
+        return Score(value=1.0, reason="An accepted string." if gold.answers else "The gold answer.")
+    if len(prediction) > LIMIT:
+        return Score(value=None, reason="A text that rules cannot judge.")
+    scores = [_against(prediction, text, answer, listed=bool(gold.answers)) for answer in accepted]
+    return _best(scores)
+
+
+def _best(scores: list[Score]) -> Score:
+    """Take the highest value; a wrong one stands only if nothing was left open."""
+    scored = [score for score in scores if score.value is not None]
+    best = max(scored, key=lambda score: score.value or 0.0, default=None)
+    undecided = [score for score in scores if score.value is None]
+    if best is not None and (best.value or not undecided):
+        return best
+    return undecided[0]
+
+
+def _against(prediction: str, text: str, answer: str, *, listed: bool) -> Score:
+    """Score against one accepted string that is not equal."""
+    target = folded(answer)
+    number = read_number(answer)
+    if number is not None:
+        return _numeric(prediction, text, number)
+    if _contrary(text, target):
+        return Score(value=0.0, reason="The opposite of an accepted string.")
+    if re.search(rf"(?<!\w){re.escape(target)}(?!\w)", text) or not listed:
+        return Score(value=None, reason="Not word for word an accepted answer.")
+    return _close(text, target)
+
+
+def _close(text: str, target: str) -> Score:
+    """Score a near miss of spelling."""
+    closeness = anls(text, target)
+    if closeness < THRESHOLD:
+        return Score(value=None, reason="Far from every accepted string.")
+    if _figures(text) != _figures(target):
+        return Score(value=0.0, reason="Another number in it.")
+    pairs = list(zip(text.split(), target.split(), strict=False))
+    if len(text.split()) == len(target.split()) and any(anls(*pair) < THRESHOLD for pair in pairs):
+        return Score(value=None, reason="Another word in it.")
+    if (_DENIALS & set(text.split())) != (_DENIALS & set(target.split())):
+        return Score(value=None, reason="A denial makes the difference.")
+    return Score(value=closeness, reason=f"ANLS {closeness:.2f} to an accepted string.")
+
+
+def _numeric(prediction: str, text: str, number: Number) -> Score:
+    """Score against an accepted number: equal as a number, or not; a sentence that holds figures is open."""
+    mine = read_number(prediction)
+    if mine is not None:
+        verdict = same(mine, number)
+        if verdict is None:
+            return Score(value=None, reason="A percent sign stands on one side only.")
+        return Score(value=float(verdict), reason="The same number." if verdict else "Another number.")
+    if not re.search(r"\d", plain(prediction)) and len(text.split()) < 3:
+        return Score(value=0.0, reason="Holds no number.")
+    return Score(value=None, reason="A sentence where a number was asked.")
+
+
+def anls(a: str, b: str) -> float:
+    """Return 1 minus the edit distance over the longer length; 1.0 for two empty strings."""
+    longer = max(len(a), len(b))
+    if longer == 0:
+        return 1.0
+    if min(len(a), len(b)) < longer * THRESHOLD or longer > 500:  # below the threshold, or seconds of work
+        return 0.0
+    row = list(range(len(b) + 1))
+    for place, left in enumerate(a, 1):
+        diagonal, row[0] = row[0], place
+        for column, right in enumerate(b, 1):
+            diagonal, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, diagonal + (left != right)),
+            )
+    return 1 - row[-1] / longer
+
+
+def _figures(text: str) -> list[str]:
+    """Return the numbers in a text, sorted, as they are written."""
+    return sorted(re.findall(r"\d+(?:[.,]\d+)*", text))
+
+
+def _contrary(a: str, b: str) -> bool:
+    """Tell whether an opposite ("increases", "decreases") makes the difference: they lie a few letters apart."""
+    left, right = set(a.split()), set(b.split())
+    return any(
+        frozenset(pair) in _PAIRS
+        or any(pair in ((p + pair[1], pair[1]), (pair[0], p + pair[0])) for p in _NEGATING)
+        for pair in product(left - right, right - left)
+    )

@@ -1,0 +1,100 @@
+"""The process in which Math-Verify runs: one JSON question per line in, one JSON answer per line out.
+
+Started by `pool` as `python -m vlaa_thinking.checks.worker`. Its time limit is the kernel's: a timer whose
+signal ends the process even inside one long integer operation, and with its parent gone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import warnings
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEMORY = 2 << 30
+"""Bytes of address space; a power tower would otherwise take the machine's."""
+
+
+def main() -> None:
+    """Answer questions until standard input ends."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    for number in (signal.SIGPROF, signal.SIGALRM):  # a parent may have ignored or blocked them
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGALRM))
+    with suppress(ValueError, OSError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with _own_output() as out:
+        compare = _comparison()
+        _say(out, {"ready": True})
+        for line in sys.stdin:
+            question = json.loads(line)
+            _limit(question["limit"])
+            answer = compare(question["prediction"], question["gold"], question["tolerance"])
+            _limit(0)
+            _say(out, {"equal": answer})
+
+
+def _own_output() -> IO[str]:
+    """Keep standard output for answers alone: whatever a library prints goes nowhere."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - a device, not a path of ours
+        os.dup2(nowhere.fileno(), 1)
+    return out
+
+
+def _say(out: IO[str], message: dict[str, bool | None]) -> None:
+    """Write one line at once."""
+    out.write(json.dumps(message) + "\n")
+    out.flush()
+
+
+def _limit(seconds: float) -> None:
+    """Set the timers that end this process: its own CPU time, and three times that by the clock; 0 stops them."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 3 * seconds)
+
+
+def _comparison() -> Callable[[str, str, float], bool | None]:
+    """Import Math-Verify, warm it up, and return the comparison of a prediction with the gold answer."""
+    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 - heavy, and only wanted here
+
+    config = [LatexExtractionConfig()]  # its plain-number extraction would read "3" out of "3x²"
+
+    def compare(prediction: str, gold: str, tolerance: float) -> bool | None:
+        try:
+            mine, right = (
+                parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=0)
+                for text in (prediction, gold)
+            )
+            if not mine or not right:
+                return None
+            return bool(verify(right, mine, timeout_seconds=0)) or _near(mine[0], right[0], tolerance)
+        except (Exception, RecursionError, MemoryError):  # noqa: BLE001 - any fault of the library: not read
+            return None
+
+    compare("\\frac{1}{2}x + 1", "y = 0.5x + 1", 0.0)  # grammars and caches load on first use
+    return compare
+
+
+def _near(mine: object, right: object, tolerance: float) -> bool:
+    """Compare two closed expressions by value, within a relative tolerance."""
+    if not tolerance or getattr(mine, "free_symbols", True) or getattr(right, "free_symbols", True):
+        return False
+    try:
+        left, target = (complex(side.evalf()) for side in (mine, right))  # type: ignore[attr-defined]
+    except (TypeError, ValueError, AttributeError):
+        return False
+    return abs(left - target) <= tolerance * abs(target)
+
+
+if __name__ == "__main__":
+    main()

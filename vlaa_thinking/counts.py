@@ -1,0 +1,78 @@
+"""What a build has done so far: the display reads it while it changes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+STEP_NAMES = ("collect", "caption", "distill", "rewrite", "verify", "curate")
+"""The six steps, in order."""
+
+
+@dataclass(slots=True)
+class StepCount:
+    """How many rows one step has seen."""
+
+    under_way: int = 0
+    done: int = 0
+    """Rows that went on to the next step."""
+    dropped: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class CallCount:
+    """How many replies one role's requests took."""
+
+    made: int = 0
+    """Replies that a model was asked for."""
+    spared: int = 0
+    """Replies that came from the cache, or from an identical call under way."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    """Tokens of the replies made, as far as the provider counted them."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """The counts of one build."""
+
+    steps: dict[str, StepCount] = field(default_factory=lambda: {name: StepCount() for name in STEP_NAMES})
+    calls: dict[str, CallCount] = field(default_factory=dict[str, CallCount])
+    """By role."""
+    retries: int = 0
+    """Attempts that ended without a reply and were made again."""
+    expected: int | None = None
+    """Rows that will come, once that is known or can be estimated."""
+    started: float = field(default_factory=time.monotonic)
+
+    def role(self, name: str) -> CallCount:
+        """Return the count of one role."""
+        return self.calls.setdefault(name, CallCount())
+
+    @property
+    def made(self) -> int:
+        """Calls made in all."""
+        return sum(c.made for c in self.calls.values())
+
+    @property
+    def spared(self) -> int:
+        """Calls spared in all."""
+        return sum(c.spared for c in self.calls.values())
+
+    @property
+    def seconds(self) -> float:
+        """Since the build began."""
+        return time.monotonic() - self.started
+
+    @property
+    def rows_in(self) -> int:
+        """Rows that `collect` took."""
+        collect = self.steps["collect"]
+        return collect.done + collect.dropped
+
+    @property
+    def rows_ended(self) -> int:
+        """Rows whose way through the models is over."""
+        verified = self.steps["verify"].done
+        return verified + sum(s.dropped + s.failed for name, s in self.steps.items() if name != "curate")

@@ -1,0 +1,275 @@
+"""The six steps in order, the one loop that runs them, and `build`.
+
+Two passes. In the first, each record walks the steps in a coroutine of its own, a bounded window of them at
+once, and goes to the spool. In the second, `curate` decides over the facts alone and the writer streams rows in
+key order: the order of completion never shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, closing, suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from vlaa_thinking import card, plugin
+from vlaa_thinking.cache import Cache
+from vlaa_thinking.counts import Counts, StepCount
+from vlaa_thinking.dataset import write_manifest, write_splits
+from vlaa_thinking.errors import NoReply, SetupError, VlaaError
+from vlaa_thinking.images import ImageStore
+from vlaa_thinking.places import Places
+from vlaa_thinking.players import players
+from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
+from vlaa_thinking.spool import Spool
+from vlaa_thinking.steps import Context
+from vlaa_thinking.steps.caption import caption
+from vlaa_thinking.steps.collect import Collected, Collection
+from vlaa_thinking.steps.curate import curate, mark
+from vlaa_thinking.steps.distill import distill
+from vlaa_thinking.steps.rewrite import rewrite
+from vlaa_thinking.steps.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from vlaa_thinking.llm import LLM
+    from vlaa_thinking.project import Project
+    from vlaa_thinking.record import Record
+    from vlaa_thinking.settings import Settings
+    from vlaa_thinking.steps import Step
+
+STEPS: tuple[Step, ...] = (caption, distill, rewrite, verify)
+"""The steps between `collect`, which makes records, and `curate`, which sees all of them."""
+
+LOT = 16
+"""Rows that are pulled from the sources at a time, in a thread."""
+
+WINDOW = 3
+"""Rows under way at once, as a multiple of the models' summed limits."""
+
+REFRESH = 0.1
+"""Seconds between two looks of a display."""
+
+
+def build(
+    project: Project,
+    *,
+    out: Path | str = "vlaa-dataset",
+    profile: str | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    llms: Mapping[str, LLM] | None = None,
+    run: Run | None = None,
+) -> BuildResult:
+    """Run the six steps and write the dataset folder `out`.
+
+    `profile` names a profile of models.toml, `limit` takes that many input rows, round robin over the sources,
+    `seed` replaces the project's, `llms` maps roles to callables of the `LLM` shape. Raises `SetupError` for a
+    wrong set-up, and in a running event loop, where `abuild` is to be awaited.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise SetupError(
+            "an event loop is running here (a notebook?): use `await abuild(...)` instead of `build(...)`"
+        )
+    return asyncio.run(abuild(project, out=out, profile=profile, limit=limit, seed=seed, llms=llms, run=run))
+
+
+async def abuild(
+    project: Project,
+    *,
+    out: Path | str = "vlaa-dataset",
+    profile: str | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    llms: Mapping[str, LLM] | None = None,
+    run: Run | None = None,
+) -> BuildResult:
+    """Do what `build` does, inside a running event loop."""
+    run = run or Run()
+    settings = project.settings(profile, run.preset)
+    seed = settings.curate.seed if seed is None else seed
+    counts = Counts()
+    async with AsyncExitStack() as stack:
+        places = stack.enter_context(Places(out, replace=run.replace))
+        cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
+        spool = stack.enter_context(closing(Spool(places.spool, fresh=True)))
+        images = ImageStore(places.images, cache)
+        collection = Collection(settings, images, seed=seed, limit=limit)
+        counts.expected = collection.expected
+        context = Context(
+            settings=settings,
+            players=players(settings, llms, cache=cache, counts=counts, stack=stack),
+            checks={kind: plugin.load(v.check, settings.root) for kind, v in settings.verifiers.items()},
+            images=images,
+        )
+        stack.push_async_callback(_stop, asyncio.create_task(_watch(run, counts)))
+        await _first_pass(collection, context, spool, counts)
+        _refuse_nothing(spool, collection)
+        made, changed = await asyncio.to_thread(_second_pass, spool, collection, context, places, seed)
+        result = BuildResult(
+            out=places.out if made.kept else None,
+            changed=changed,
+            funnel=made,
+            calls=counts.made,
+            spared=counts.spared,
+            seconds=counts.seconds,
+        )
+        await asyncio.to_thread(_note_run, places, project, settings, limit, seed, counts, result)
+        return result
+
+
+async def walk(record: Record, context: Context, counts: Counts) -> Record:
+    """Take one record through the steps, until its way ends; a row's fault never raises."""
+    for step in STEPS:
+        if record.outcome is not None:
+            break
+        name = step.__name__
+        counts.steps[name].under_way += 1
+        try:
+            record = await step(record, context)
+        except NoReply as exc:
+            record = record.fail(name, "no_reply", f"{name}: {exc}")
+        finally:
+            counts.steps[name].under_way -= 1
+        _tally(counts.steps[name], record)
+    return mark(record, context.settings.cues)
+
+
+async def _first_pass(collection: Collection, context: Context, spool: Spool, counts: Counts) -> None:
+    """Let a bounded window of records walk at once; a finished one goes to the spool."""
+    limits = {player.name: player.model.max_concurrency for player in context.players.values()}
+    room = asyncio.Semaphore(WINDOW * sum(limits.values()))
+
+    async def one(collected: Collected) -> None:
+        try:
+            spool.put(await walk(collected.record, context, counts), collected.copy)
+        finally:
+            room.release()
+
+    rows = iter(collection)
+    try:
+        async with asyncio.TaskGroup() as group:
+            lot = await asyncio.to_thread(_lot, rows)
+            while lot:
+                following = group.create_task(asyncio.to_thread(_lot, rows))
+                for collected in lot:
+                    _tally(counts.steps["collect"], collected.record)
+                    await room.acquire()
+                    group.create_task(one(collected))
+                lot = await following
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from None
+
+
+def _second_pass(
+    spool: Spool, collection: Collection, context: Context, places: Places, seed: int
+) -> tuple[Funnel, bool]:
+    """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
+    settings = context.settings
+    spool.decide(list(curate(spool.facts(), settings.curate, seed)))
+    made = funnel(spool, collection.not_taken)
+    if not made.kept:
+        return made, False
+    splits = write_splits(places.next, spool, context.images, settings)
+    manifest = card.manifest(settings, made, splits, spool, context.players, seed)
+    card.write(places.next, settings, manifest, splits)
+    write_manifest(places.next, manifest)
+    return made, places.put()
+
+
+def _lot(rows: Iterator[Collected]) -> list[Collected]:
+    return list(islice(rows, LOT))
+
+
+def _tally(count: StepCount, record: Record) -> None:
+    if record.outcome is None:
+        count.done += 1
+    elif record.outcome.status == "failed":
+        count.failed += 1
+    else:
+        count.dropped += 1
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Choose the one failure to tell: ours, if there is one."""
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [failures]
+    while pending:
+        error = pending.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((leaf for leaf in leaves if isinstance(leaf, VlaaError)), leaves[0])
+
+
+def _refuse_nothing(spool: Spool, collection: Collection) -> None:
+    """Stop where no row came in at all, or every image is missing: that is the set-up's fault."""
+    codes = dict(spool.count("code"))
+    rows = sum(codes.values())
+    if rows == 0:
+        raise SetupError("the sources gave no rows: see the paths in generators/1_collect.toml")
+    if codes.get("missing_image") == rows:
+        raise SetupError(
+            f"all {rows} images are missing: see image_root and the image column in generators/1_collect.toml "
+            f"({collection.names})"
+        )
+
+
+async def _watch(run: Run, counts: Counts) -> None:
+    if run.watch is None:
+        return
+    try:
+        while True:
+            run.watch(counts)
+            await asyncio.sleep(REFRESH)
+    finally:
+        run.watch(counts)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _note_run(
+    places: Places,
+    project: Project,
+    settings: Settings,
+    limit: int | None,
+    seed: int,
+    counts: Counts,
+    result: BuildResult,
+) -> None:
+    """Write down what this run did; `show` finds the project by it."""
+    note = {
+        "project": str(project.root),
+        "profile": settings.profile,
+        "preset": settings.preset,
+        "limit": limit,
+        "seed": seed,
+        "seconds": round(counts.seconds, 3),
+        "calls": {
+            role: {
+                "made": c.made,
+                "spared": c.spared,
+                "input_tokens": c.input_tokens,
+                "output_tokens": c.output_tokens,
+            }
+            for role, c in sorted(counts.calls.items())
+        },
+        "retries": counts.retries,
+        "rows": result.funnel.rows,
+        "kept": result.funnel.kept,
+        "dropped": result.funnel.dropped,
+        "failed": result.funnel.failed,
+    }
+    places.run.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,80 @@
+"""Who plays which role: models of the project, or a caller's own, each in its nest of wrappers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.cache import Address, Cache
+from vlaa_thinking.errors import ModelError, SetupError
+from vlaa_thinking.llm.wrap import Cached, Counted, Limited, Retrying
+from vlaa_thinking.settings import ROLES, Model
+from vlaa_thinking.steps import Player
+from vlaa_thinking.toml import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AsyncExitStack
+
+    from vlaa_thinking.counts import Counts
+    from vlaa_thinking.llm import LLM
+    from vlaa_thinking.settings import Role, Settings
+
+APIS = ("openai", "demo")
+"""What `api` may be in models.toml."""
+
+
+def players(
+    settings: Settings, llms: Mapping[str, LLM] | None, *, cache: Cache, counts: Counts, stack: AsyncExitStack
+) -> dict[Role, Player]:
+    """Set up the model of each role; one nest a model, so that its limits hold over all its roles."""
+    given = llms or {}
+    for role in given:
+        if role not in ROLES:
+            raise SetupError(f'llms: there is no role "{role}"{nearest(role, ROLES)}')
+    nests: dict[int | str, Player] = {}
+    cast: dict[Role, Player] = {}
+    for role in ROLES:
+        own = given.get(role)
+        name = settings.roles[role]
+        key: int | str = name if own is None else id(own)
+        if key not in nests:
+            if own is None:
+                model = settings.models[name]
+                llm = provider(name, model)
+                close = getattr(llm, "aclose", None)
+                if close is not None:
+                    stack.push_async_callback(close)
+            else:
+                model, llm = Model(api="plain"), own
+                name = str(getattr(own, "identity", None) or getattr(own, "__name__", type(own).__name__))
+            nests[key] = Player(
+                name=name, llm=nest(name, model, llm, cache=cache, counts=counts), model=model
+            )
+        cast[role] = nests[key]
+    return cast
+
+
+def provider(name: str, model: Model) -> LLM:
+    """Make the model itself; its SDK is imported only here."""
+    if model.api == "openai":
+        from vlaa_thinking.llm.openai import OpenAI  # noqa: PLC0415 - imported when asked for
+
+        return OpenAI(name, model)
+    if model.api == "demo":
+        from vlaa_thinking.demo.teacher import Teacher  # noqa: PLC0415
+
+        return Teacher()
+    raise ModelError(f'the model "{name}" has the api "{model.api}"{nearest(model.api, APIS)}')
+
+
+def nest(name: str, model: Model, llm: LLM, *, cache: Cache, counts: Counts) -> LLM:
+    """Wrap a model: Cached(Counted(Retrying(Limited(model)))); without an identity nothing is cached."""
+    limited = Limited(llm, model.max_concurrency)
+    counted = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
+    identity = model.identity or getattr(llm, "identity", None)
+    if identity is None:
+        return counted
+    address = Address(
+        api=getattr(llm, "api", model.api), identity=identity, resize=getattr(llm, "resize", {})
+    )
+    return Cached(counted, cache, address, counts)

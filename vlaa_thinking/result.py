@@ -1,0 +1,133 @@
+"""What a build ends in: the funnel, and the result its caller gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.counts import STEP_NAMES, Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vlaa_thinking.spool import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How one build is run; nothing here decides what is in the dataset, but for `preset`."""
+
+    preset: str | None = None
+    """The preset instead of the profile's."""
+    replace: bool = False
+    """Move an output folder away that `build` did not make, or that was changed since."""
+    cache: Path | None = None
+    """The answer cache, where it is not to lie in the work folder."""
+    watch: Callable[[Counts], None] | None = None
+    """Called about ten times a second with the counts, for a display."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelStep:
+    """What one step did to the rows that reached it."""
+
+    step: str
+    rows_in: int
+    rows_out: int
+    dropped: dict[str, int]
+    """By code."""
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """Where the rows went: rows in = kept + dropped + failed."""
+
+    steps: tuple[FunnelStep, ...]
+    splits: dict[str, dict[str, int]]
+    """Kept rows by config and part."""
+    not_taken: int = 0
+    """Rows that `--limit` or a source's `take` left where they were, as far as sources tell."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that came in."""
+        return self.steps[0].rows_in
+
+    @property
+    def kept(self) -> int:
+        """Rows in `sft` and `rl`."""
+        return sum(sum(parts.values()) for parts in self.splits.values())
+
+    @property
+    def dropped(self) -> int:
+        """Rows in `rejected`."""
+        return sum(sum(step.dropped.values()) for step in self.steps)
+
+    @property
+    def failed(self) -> int:
+        """Rows whose model gave no reply: the next build tries them again."""
+        return sum(step.failed for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """What `build` returns."""
+
+    out: Path | None
+    """The dataset folder; None if no row was kept."""
+    changed: bool
+    """False where the folder held the very same bytes before."""
+    funnel: Funnel
+    calls: int
+    """Replies that models were asked for."""
+    spared: int
+    """Replies that came from the cache or from an identical call."""
+    seconds: float
+
+    @property
+    def kept(self) -> int:
+        """Rows in `sft` and `rl`."""
+        return self.funnel.kept
+
+    @property
+    def exit_code(self) -> int:
+        """0: every row kept or dropped; 3: some failed, build again."""
+        return 3 if self.funnel.failed else 0
+
+
+def funnel(spool: Spool, not_taken: int) -> Funnel:
+    """Count the spool's rows by outcome, once `curate` has decided."""
+    ended: dict[str, dict[tuple[str, str], int]] = {name: {} for name in STEP_NAMES}
+    splits: dict[str, dict[str, int]] = {}
+    rows = 0
+    for status, step, code, config, part, count in spool.count("status", "step", "code", "config", "part"):
+        rows += count
+        if status == "kept":
+            parts = splits.setdefault(config, {})
+            parts[part] = parts.get(part, 0) + count
+        else:
+            ended[step][status, code] = ended[step].get((status, code), 0) + count
+    steps = []
+    left = rows
+    for name in STEP_NAMES:
+        here = ended[name]
+        dropped = {code: n for (status, code), n in sorted(here.items()) if status == "dropped"}
+        out = left - sum(here.values())
+        steps.append(
+            FunnelStep(
+                step=name,
+                rows_in=left,
+                rows_out=out,
+                dropped=dropped,
+                failed=sum(n for (status, _), n in here.items() if status == "failed"),
+            )
+        )
+        left = out
+    made = Funnel(
+        steps=tuple(steps), splits={c: splits[c] for c in ("sft", "rl") if c in splits}, not_taken=not_taken
+    )
+    if made.rows != made.kept + made.dropped + made.failed:
+        raise AssertionError(f"rows do not add up: {made}")
+    return made

@@ -1,0 +1,232 @@
+"""What a project's files say, read and checked: the values that a build works by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vlaa_thinking.toml import Table
+
+Role = Literal["captioner", "reasoner", "rewriter", "judge"]
+
+ROLES: tuple[Role, ...] = ("captioner", "reasoner", "rewriter", "judge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model of models.toml: where it is, what it takes, how it is treated."""
+
+    api: str
+    """A module of `vlaa_thinking.llm` ("openai"), "demo", or a user's "module:function"."""
+    model: str | None = None
+    """The model's name as the server knows it."""
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """The environment variable that holds the key; None: the server asks for none."""
+    identity: str | None = None
+    """The server's name in the cache's key; by default its base URL without credentials."""
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Sampling parameters, sent as they stand; they win over the prompt's."""
+    omit: tuple[str, ...] = ()
+    """Parameters of the prompts that this model does not take."""
+    max_tokens_field: str = "max_tokens"
+    """What the API calls the limit on a reply's length."""
+    structured: bool = True
+    """Whether the server takes a JSON Schema for its reply; if not, the prompt alone asks for it."""
+    max_concurrency: int = 32
+    """Most calls in flight."""
+    tries: int = 5
+    """Attempts of one call, the first counted."""
+    connect_timeout: float = 10.0
+    """Seconds."""
+    timeout: float = 300.0
+    """Seconds for a whole reply."""
+    max_side: int | None = None
+    """Longest side in pixels that is sent; larger images are scaled down."""
+    max_image_bytes: int | None = None
+    """Largest image file that is sent; larger ones are encoded anew, smaller."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Which model plays which role, over which sources, by which preset."""
+
+    captioner: str
+    reasoner: str
+    rewriter: str
+    judge: str
+    sources: tuple[str, ...]
+    preset: str = "strict"
+
+    def model(self, role: Role) -> str:
+        """Name the model that plays `role`."""
+        names: dict[Role, str] = {
+            "captioner": self.captioner,
+            "reasoner": self.reasoner,
+            "rewriter": self.rewriter,
+            "judge": self.judge,
+        }
+        return names[role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """models.toml as it stands."""
+
+    default: str
+    """The profile that is used when none is named."""
+    profile: dict[str, Profile]
+    model: dict[str, Model]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One source of 1_collect.toml."""
+
+    name: str
+    reader: str
+    license: str
+    take: int | None
+    options: Table
+    """The reader's own keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The front matter of a prompt: who is asked, with which parameters."""
+
+    role: Role
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Sampling parameters by the API's own names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteHead(Head):
+    """Step 4's front matter: when a text is sent, and how far its length may change."""
+
+    send: Literal["leaks", "all"] = "leaks"
+    max_word_gap: int = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyHead(Head):
+    """Step 5's front matter: whether rules speak before the judge."""
+
+    rules: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One step's prompt in two templates."""
+
+    head: Head
+    system: str
+    user: str
+
+    def render(self, values: Mapping[str, str]) -> tuple[str, str]:
+        """Fill in both templates; returns (system, user)."""
+        return fill(self.system, values), fill(self.user, values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """How one answer type is checked."""
+
+    check: str
+    """"module:function", a `vlaa_thinking.checks.Check`."""
+    judge: bool
+    """Whether the judge decides where the check cannot."""
+    instruction: str
+    """What the question asks for, in one sentence."""
+    pass_: float = 1.0
+    """The least score that counts as right (`pass` in the file)."""
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CueRule:
+    """Phrases that show self-reflection."""
+
+    phrases: tuple[str, ...]
+    match: Literal["word", "substring"] = "word"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakRule:
+    """Phrases that show that no image was seen."""
+
+    phrases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Most rows of one source in each split; None: no cap."""
+
+    sft: int | None = None
+    rl: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardText:
+    """What the card says that no number can."""
+
+    pretty_name: str
+    license: str
+    about: str
+    """The card's first sentence."""
+    language: tuple[str, ...] = ("en",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurateRule:
+    """Which rows are published where."""
+
+    seed: int
+    rl: Literal["cues"]
+    system: str
+    """The first turn of every published prompt."""
+    card: CardText
+    validation_share: float = 0.02
+    caps: dict[str, Caps] = field(default_factory=dict[str, Caps])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A project as one build reads it: one profile and one preset, resolved."""
+
+    root: Path
+    profile: str
+    preset: str
+    roles: dict[Role, str]
+    """The name of the model that plays each role."""
+    models: dict[str, Model]
+    """By name; those that play a role."""
+    sources: tuple[Source, ...]
+    prompts: dict[str, Prompt]
+    """By step."""
+    rewrite: RewriteHead
+    verify: VerifyHead
+    verifiers: dict[str, Verifier]
+    """By answer type."""
+    cues: CueRule
+    leaks: LeakRule
+    curate: CurateRule
+    template: str
+    """The dataset card's template."""
+    hashes: dict[str, str]
+    """SHA-256 of each file that decides something, by its path below the project."""
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put `values` in the place of `{{name}}` in one pass, so that content is never rendered again."""
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda name: values[name[1]], template)
+
+
+def names_in(template: str) -> list[str]:
+    """List the names that a template asks for."""
+    return re.findall(r"\{\{\s*(\w+)\s*\}\}", template)

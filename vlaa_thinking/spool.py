@@ -1,0 +1,170 @@
+"""The spool: finished records between the two passes, so that the order of completion never shows.
+
+An SQLite table in the work folder, made anew by every build: everything after the answer cache is a pure
+function of it and of the project's files. Small columns for `curate`, the whole record for the writer.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vlaa_thinking.record import Cue, Gold, Outcome, Picture, Record, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_TABLE = """
+CREATE TABLE rows (
+  key TEXT NOT NULL, copy INTEGER NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, answer_type TEXT NOT NULL,
+  image TEXT, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL, models TEXT NOT NULL,
+  config TEXT, part TEXT, why TEXT, record TEXT NOT NULL,
+  PRIMARY KEY (key, copy)
+) WITHOUT ROWID
+"""
+
+LIVE = "live"
+"""The status of a row that came through all steps and waits for `curate`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What `curate` knows of a row that came through: no text, no bytes."""
+
+    key: str
+    source: str
+    image: str
+    """SHA-256 of its image: rows of one image are a group."""
+    cues: tuple[str, ...]
+    """The phrases of self-reflection in its teacher's reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Where `curate` sends a row."""
+
+    key: str
+    config: str | None
+    """"sft", "rl", or None: dropped."""
+    part: str | None
+    """"train" or "validation"."""
+    code: str
+    """"" for a kept row, else why it was dropped."""
+    why: str
+    """One sentence."""
+
+
+class Spool:
+    """The open spool of one build."""
+
+    def __init__(self, path: Path, *, fresh: bool) -> None:
+        """Open the spool; `fresh` throws an old one away."""
+        if fresh:
+            path.unlink(missing_ok=True)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # Nothing here is worth a disk flush: a killed build makes its spool again from the cache.
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.execute("PRAGMA synchronous=OFF")
+        if fresh:
+            self._db.execute(_TABLE)
+            self._db.execute("BEGIN")
+
+    def put(self, record: Record, copy: int) -> None:
+        """Add a finished record; `copy` counts rows of the same id."""
+        outcome = record.outcome
+        status, step, code = (outcome.status, outcome.step, outcome.code) if outcome else (LIVE, "", "")
+        row = (
+            record.key,
+            copy,
+            record.id,
+            record.source,
+            record.gold.answer_type,
+            record.picture.sha256 if record.picture else None,
+            status,
+            step,
+            code,
+            json.dumps([c.phrase for c in record.cues], ensure_ascii=False),
+            json.dumps(record.models, ensure_ascii=False),
+            dump(record),
+        )
+        self._db.execute("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL,?)", row)
+
+    def facts(self) -> Iterator[Fact]:
+        """Give the facts of the rows that came through, in key order."""
+        query = "SELECT key, source, image, cues FROM rows WHERE status = ? ORDER BY key"
+        for key, source, image, cues in self._db.execute(query, (LIVE,)):
+            yield Fact(key=key, source=source, image=image, cues=tuple(json.loads(cues)))
+
+    def decide(self, decisions: Iterable[Decision]) -> None:
+        """Write down what `curate` decided."""
+        for d in decisions:
+            status = "kept" if d.config else "dropped"
+            row = (
+                status,
+                "" if d.config else "curate",
+                d.code,
+                d.config or "rejected",
+                d.part or "train",
+                d.why,
+                d.key,
+            )
+            self._db.execute(
+                "UPDATE rows SET status=?, step=?, code=?, config=?, part=?, why=? WHERE key=? AND copy=0",
+                row,
+            )
+        self._db.execute(
+            "UPDATE rows SET config='rejected', part='train' WHERE status='dropped' AND config IS NULL"
+        )
+        self._db.execute("COMMIT")
+
+    def rows(self, config: str, part: str) -> Iterator[tuple[Record, str | None]]:
+        """Give the records of one split with their `why`, in key order."""
+        query = "SELECT record, status, code, why FROM rows WHERE config=? AND part=? ORDER BY key, copy"
+        for text, status, code, why in self._db.execute(query, (config, part)):
+            record = load(text)
+            if status == "dropped" and record.outcome is None:
+                record = record.drop("curate", code, why)
+            yield record, why
+
+    def count(self, *columns: str) -> list[tuple[Any, ...]]:
+        """Count rows by these columns, in their order; each result is the values and the count."""
+        names = ", ".join(columns)
+        return self._db.execute(
+            f"SELECT {names}, COUNT(*) FROM rows GROUP BY {names} ORDER BY {names}"  # noqa: S608 - our own names
+        ).fetchall()
+
+    def find(self, record_id: str) -> list[Record]:
+        """Return the records with this id, or whose id ends in it after a slash."""
+        query = "SELECT record FROM rows WHERE id = ? OR id LIKE '%/' || ? ORDER BY key, copy"
+        return [load(text) for (text,) in self._db.execute(query, (record_id, record_id))]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def dump(record: Record) -> str:
+    """Write a record as JSON."""
+    return json.dumps(record, default=_fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def load(text: str) -> Record:
+    """Read a record that `dump` wrote."""
+    values: dict[str, Any] = json.loads(text)
+    gold = values["gold"]
+    gold["boxes"] = tuple(tuple(box) for box in gold["boxes"])
+    gold["size"] = tuple(gold["size"]) if gold["size"] else None
+    gold["answers"], gold["choices"] = tuple(gold["answers"]), tuple(gold["choices"])
+    values["gold"] = Gold(**gold)
+    values["cues"] = tuple(Cue(**cue) for cue in values["cues"])
+    values["models"] = tuple((role, model) for role, model in values["models"])
+    for name, cls in (("picture", Picture), ("score", Score), ("outcome", Outcome)):
+        values[name] = cls(**values[name]) if values[name] else None
+    return Record(**values)
+
+
+def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - json hands over what it cannot write
+    return {name: getattr(value, name) for name in value.__slots__}

@@ -1,0 +1,140 @@
+"""The steps a record walks: one async function each, from record to changed copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vlaa_thinking.llm import Image, Json, Message, Request
+from vlaa_thinking.record import Record
+
+if TYPE_CHECKING:
+    from vlaa_thinking.images import ImageStore
+    from vlaa_thinking.llm import LLM, Completion
+    from vlaa_thinking.settings import Model, Role, Settings
+
+MORE_TOKENS = 4
+"""A truncated reply is asked for once more with so many times the `max_tokens`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Player:
+    """The model that plays a role: its name, its nest of wrappers, how it is spoken to."""
+
+    name: str
+    llm: LLM
+    model: Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a step may use."""
+
+    settings: Settings
+    players: Mapping[Role, Player]
+    checks: Mapping[str, Callable[..., Any]]
+    """By answer type; each a `vlaa_thinking.checks.Check`."""
+    images: ImageStore
+
+    async def ask(
+        self,
+        step: str,
+        record: Record,
+        values: Mapping[str, str],
+        *,
+        schema: Mapping[str, Json] | None = None,
+    ) -> tuple[Record, Completion]:
+        """Ask the model of `step`'s role; returns the record with that model noted, and the reply.
+
+        The record's image goes along in the caption step alone. A truncated reply is asked for once more with a
+        larger `max_tokens`; with a `schema`, a reply that is not JSON of that form gets one corrective turn.
+        """
+        prompt = self.settings.prompts[step]
+        role = prompt.head.role
+        player = self.players[role]
+        system, user = prompt.render(values)
+        images = (self._image(record),) if step == "caption" else ()
+        request = Request(
+            messages=(Message(role="system", text=system), Message(role="user", text=user, images=images)),
+            params=_params(prompt.head.params, player.model),
+            schema=schema,
+            role=role,
+            step=step,
+            values=values,
+        )
+        completion = await self._whole(player, request)
+        if schema is not None and completion.state == "ok" and parse(completion.text, schema) is None:
+            completion = await self._whole(player, _corrected(request, completion))
+        return replace(record, models=(*record.models, (role, player.name))), completion
+
+    async def _whole(self, player: Player, request: Request) -> Completion:
+        completion = await player.llm(request)
+        field = player.model.max_tokens_field
+        limit = request.params.get(field)
+        if completion.state != "truncated" or not isinstance(limit, int):
+            return completion
+        longer = {**request.params, field: limit * MORE_TOKENS}
+        return await player.llm(replace(request, params=longer))
+
+    def _image(self, record: Record) -> Image:
+        picture = record.picture
+        if picture is None:  # `collect` drops such rows: a request without its image is never sent
+            raise AssertionError(f"{record.id}: the caption step needs an image")
+        return Image(
+            sha256=picture.sha256,
+            format=picture.format,
+            width=picture.width,
+            height=picture.height,
+            path=self.images.path(picture.sha256),
+        )
+
+
+Step = Callable[[Record, Context], Awaitable[Record]]
+"""One step of a record's way."""
+
+_UNFINISHED = {
+    "truncated": "the reply was cut at max_tokens, twice",
+    "refused": "the model refused to answer",
+    "filtered": "the provider's content filter cut the reply",
+    "empty": "the reply was empty",
+}
+
+
+def unfinished(record: Record, step: str, completion: Completion) -> Record:
+    """Drop a record whose reply ended in another state than `ok`."""
+    role = completion.reply
+    evidence = role.text or role.detail
+    return record.drop(
+        step, completion.state, f"{step}: {_UNFINISHED[completion.state]}", evidence[:500] or None
+    )
+
+
+def parse(text: str, schema: Mapping[str, Json]) -> dict[str, Any] | None:
+    """Read a JSON object of the form `schema` out of a reply, code fences or not; None if there is none."""
+    import jsonschema  # noqa: PLC0415 - heavy
+
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        said = json.loads(text[start : end + 1])
+        jsonschema.Draft202012Validator(dict(schema)).validate(said)
+    except (ValueError, jsonschema.ValidationError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _corrected(request: Request, completion: Completion) -> Request:
+    wish = "That is not the JSON object that was asked for. Reply with that object alone, and with nothing around it."
+    turns = (Message(role="assistant", text=completion.text), Message(role="user", text=wish))
+    return replace(request, messages=request.messages + turns)
+
+
+def _params(asked: Mapping[str, Json], model: Model) -> dict[str, Json]:
+    """Merge a prompt's parameters with its model's: exactly what is sent, by the API's own names."""
+    params = {key: value for key, value in asked.items() if key not in model.omit}
+    if "max_tokens" in params:
+        params[model.max_tokens_field] = params.pop("max_tokens")
+    if model.model is not None:
+        params["model"] = model.model
+    return {**params, **model.params}

@@ -1,0 +1,162 @@
+"""Step 1: rows of all sources become records with sound images and canonical answers (paper, section 2)."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import operator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from vlaa_thinking import plugin
+from vlaa_thinking.checks import canonical
+from vlaa_thinking.images import Fault, ImageStore
+from vlaa_thinking.record import Gold, Picture, Record, Row
+from vlaa_thinking.sources import Source as At
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vlaa_thinking.settings import Settings, Source
+    from vlaa_thinking.sources import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """A record as it enters, with how many rows of the same id came before it."""
+
+    record: Record
+    copy: int
+
+
+class Collection:
+    """The rows of a build, round robin over its sources, as an iterator; sources are opened at once."""
+
+    def __init__(self, settings: Settings, images: ImageStore, *, seed: int, limit: int | None) -> None:
+        """Open the sources; raises `SetupError` for a wrong reader, option, file or column."""
+        self._images = images
+        self._limit = limit
+        self._taken: dict[str, int] = {source.name: 0 for source in settings.sources}
+        self._seen: dict[bytes, int] = {}
+        self._open = [(source, _open(source, settings.root, seed)) for source in settings.sources]
+        hints = [operator.length_hint(rows, 0) for _, rows in self._open]
+        total = sum(_least(hint, source.take) for hint, (source, _) in zip(hints, self._open, strict=True))
+        self.expected: int | None = _least(total, limit) if all(hints) else limit
+        """How many rows there will be, where that is known or estimated."""
+        self.names = ", ".join(self._taken)
+        """The sources' names."""
+
+    @property
+    def not_taken(self) -> int:
+        """Rows that the limits left where they are, as far as the sources tell."""
+        return sum(operator.length_hint(rows, 0) for _, rows in self._open)
+
+    def __iter__(self) -> Iterator[Collected]:
+        """Give the records, one from each source in turn."""
+        turn = list(self._open)
+        count = 0
+        while turn:
+            for pair in list(turn):
+                if self._limit is not None and count >= self._limit:
+                    return
+                source, rows = pair
+                done = source.take is not None and self._taken[source.name] >= source.take
+                row = None if done else next(rows, None)
+                if row is None:
+                    turn.remove(pair)
+                    continue
+                self._taken[source.name] += 1
+                count += 1
+                yield self._enter(source, row)
+
+    def _enter(self, source: Source, row: Row) -> Collected:
+        facts = self._images.add(row.image)
+        record = _record(source, row, facts)
+        digest = hashlib.sha256(record.id.encode()).digest()[:16]
+        copy = self._seen.get(digest, 0)
+        self._seen[digest] = copy + 1
+        if copy:
+            reason = f"collect: the id {record.source_id} was given to an earlier row of this source"
+            record = record.drop("collect", "duplicate_id", reason, row.question[:500])
+        return Collected(record=record, copy=copy)
+
+
+def _least(count: int, cap: int | None) -> int:
+    return count if cap is None else min(count, cap)
+
+
+def _open(source: Source, root: Path, seed: int) -> Iterator[Row]:
+    module = f"vlaa_thinking.sources.{source.reader}"
+    if ":" in source.reader:
+        read = plugin.load(source.reader, root)
+    elif source.reader.isidentifier() and find_spec(module) is not None:
+        read = plugin.load(f"{module}:read", root)
+    else:
+        raise source.options.error(
+            "reader",
+            f'there is no reader "{source.reader}"; known: demo, table, or your own "module:function"',
+        )
+    known = {n: p for n, p in inspect.signature(read).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    options = {}
+    for key, value in source.options.values.items():
+        if key not in known:
+            raise source.options.unknown(key, [*known, "reader", "license", "take"])
+        options[key] = source.options.convert(key, value, _type(read, known[key]))
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in options:
+            raise source.options.error("reader", f'the key "{key}" is missing')
+    rows: Iterator[Row] = read(At(name=source.name, root=root, seed=seed), **options)
+    return rows
+
+
+def _type(read: Reader, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - any type
+    """Resolve one parameter's annotation; the others' may name what is imported for type checkers alone."""
+    note = parameter.annotation
+    return eval(note, read.__globals__) if isinstance(note, str) else note  # noqa: S307 - the reader's own code
+
+
+def _record(source: Source, row: Row, facts: Picture | Fault) -> Record:
+    """Make the record of a row; what is wrong with the row is the record's outcome."""
+    gold, fault = _gold(row)
+    source_id = row.id or _hash_id(row, facts)
+    record = Record(
+        id=f"{source.name}/{source_id}",
+        source=source.name,
+        source_id=source_id,
+        source_license=source.license,
+        question=row.question.strip(),
+        gold=gold,
+        picture=facts if isinstance(facts, Picture) else None,
+        notes=row.notes.strip(),
+        source_caption=row.caption,
+        text_question=row.text_question,
+    )
+    if isinstance(facts, Fault):
+        return record.drop("collect", facts.code, f"collect: {facts.reason}")
+    if not record.question:
+        return record.drop("collect", "empty_question", "collect: the row has no question")
+    if fault:
+        return record.drop("collect", "bad_answer", f"collect: {fault}", f"answer: {row.answer}")
+    return record
+
+
+def _gold(row: Row) -> tuple[Gold, str]:
+    """Read a row's right answer; returns it as it stands, and a sentence, where it cannot be read."""
+    choices = row.choices or canonical.options_in(row.question)
+    kind = row.answer_type
+    if kind == "auto":
+        kind = canonical.infer(
+            row.answer, question=row.question, choices=choices, answers=row.answers, boxes=row.boxes
+        )
+    try:
+        gold = canonical.canonical(row.answer, kind, choices=choices, answers=row.answers, boxes=row.boxes)
+    except ValueError as exc:
+        return Gold(answer_type=kind, answer=row.answer, answers=row.answers, choices=row.choices), str(exc)
+    return gold, ""
+
+
+def _hash_id(row: Row, facts: Picture | Fault) -> str:
+    image = facts.sha256 if isinstance(facts, Picture) else facts.reason
+    return hashlib.sha256(f"{image}\n{row.question}".encode()).hexdigest()[:16]

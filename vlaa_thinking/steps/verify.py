@@ -1,0 +1,101 @@
+"""Step 5: is the answer right? By rule where a rule can tell, else by the judge (paper, section 2)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vlaa_thinking.errors import SetupError
+from vlaa_thinking.record import Score
+from vlaa_thinking.steps import parse, unfinished
+from vlaa_thinking.steps.distill import question_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vlaa_thinking.llm import Json
+    from vlaa_thinking.record import Record
+    from vlaa_thinking.steps import Context
+
+VERDICT: Mapping[str, Json] = {
+    "type": "object",
+    "properties": {"reason": {"type": "string"}, "verdict": {"type": "string", "enum": ["yes", "no"]}},
+    "required": ["reason", "verdict"],
+    "additionalProperties": False,
+}
+"""The form of a judge's reply."""
+
+
+async def verify(record: Record, ctx: Context) -> Record:
+    """Score the answer, and drop the record if it is not right."""
+    verifier = ctx.settings.verifiers[record.gold.answer_type]
+    score = Score(value=None, reason="no rule was asked")
+    if ctx.settings.verify.rules:
+        score = await _by_rule(record, ctx)
+        if score.value is None and not verifier.judge:
+            record = replace(record, score=score)
+            return record.drop(
+                "verify",
+                "not_scored",
+                f"verify: no rule can score the answer: {score.reason}",
+                _evidence(record),
+            )
+    if score.value is None:
+        record, verdict = await _by_judge(record, ctx)
+        if verdict is None:
+            return record
+        score = verdict
+    record = replace(record, score=score)
+    if score.value is None or score.value < verifier.pass_:
+        return record.drop("verify", "wrong_answer", f"verify: {score.reason}", _evidence(record))
+    return record
+
+
+async def _by_rule(record: Record, ctx: Context) -> Score:
+    """Run the check of the record's answer type; in a thread, where it may take longer than a moment."""
+    kind = record.gold.answer_type
+    check = ctx.checks[kind]
+    gold = replace(record.gold, tolerance=ctx.settings.verifiers[kind].tolerance)
+    prediction = record.prediction or ""
+    try:
+        if kind == "math":
+            score: Any = await asyncio.to_thread(check, prediction, gold)
+        else:
+            score = check(prediction, gold)
+    except Exception as exc:
+        name = ctx.settings.verifiers[kind].check
+        raise SetupError(
+            f'the check "{name}" failed on row {record.id}: {type(exc).__name__}: {exc}'
+        ) from exc
+    if not isinstance(score, Score):
+        name = ctx.settings.verifiers[kind].check
+        raise SetupError(f'the check "{name}" gave a {type(score).__name__} on row {record.id}, not a Score')
+    return score
+
+
+async def _by_judge(record: Record, ctx: Context) -> tuple[Record, Score | None]:
+    """Ask the judge; the record comes back dropped, and no score, where it gives no verdict."""
+    gold = record.gold
+    reference = " | ".join(gold.answers) or gold.answer
+    said = record.answer_text if gold.answer_type == "open" else record.prediction
+    values = {
+        "question": question_text(record, ctx.settings.verifiers),
+        "gold": reference,
+        "prediction": said or "",
+    }
+    record, reply = await ctx.ask("verify", record, values, schema=VERDICT)
+    if reply.state != "ok":
+        return unfinished(record, "verify", reply), None
+    verdict = parse(reply.text, VERDICT)
+    if verdict is None:
+        reason = "verify: the judge gave no verdict in the form asked for, twice"
+        return record.drop("verify", "no_verdict", reason, reply.text[:500]), None
+    right = verdict["verdict"] == "yes"
+    return record, Score(value=1.0 if right else 0.0, reason=f"the judge: {verdict['reason']}", how="judge")
+
+
+def _evidence(record: Record) -> str:
+    return (
+        f"answer: {record.prediction}\nright answer: {' | '.join(record.gold.answers) or record.gold.answer}"
+    )
