@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from vlaa_thinking.checks import choice, digit, iou, open as free
+from vlaa_thinking.checks import choice, digit, iou
+from vlaa_thinking.checks import open as free
 from vlaa_thinking.checks.answer import Found, Missing, read_answer
 from vlaa_thinking.record import Box, Gold
 
@@ -68,7 +69,7 @@ def test_no_answer_has_a_reason(text: str, reason: str) -> None:
 DIGIT = {
     1.0: [
         "3", "three", "Three.", "There are 3 objects remaining.", "3.0", "$3$", r"\boxed{3}", "**3**", "3 cm", "+3",
-        "4 - 1 = 3", "Removing 1 leaves 3.", "There were 4, 1 was removed, 3 remain", "6/2", "３", "3!",
+        "4 - 1 = 3", "Removing 1 leaves 3.", "There were 4, 1 was removed, 3 remain", "6/2", "\uff13", "3!",
         "There are 3, not 4.", "3 of the 4 objects", "Step 1: count. Step 2: 3", "figure 2 shows 3 cubes",
         "the one on the left goes, so 3", "There are 3 cubes. Yes, 3.", "Answer: 3", "The answer is three.", r"\text{3}",
     ],
@@ -90,7 +91,7 @@ def test_digit(value: float | None, prediction: str) -> None:
 
 @pytest.mark.parametrize(
     ("gold", "prediction"),
-    [("1234", "1,234"), ("1234", r"1{,}234"), ("1234", r"1\,234"), ("1234", "1 234"), ("-3", "negative three"), ("-3", "−3"),
+    [("1234", "1,234"), ("1234", r"1{,}234"), ("1234", r"1\,234"), ("1234", "1 234"), ("-3", "negative three"), ("-3", "\u22123"),
      ("0", "none"), ("0", "zero"), ("21", "twenty-one"), ("105", "one hundred and five"), ("2000", "two thousand"),
      ("1", "one"), ("1", "There is one cube.")],
 )  # fmt: skip
@@ -100,7 +101,7 @@ def test_digit_of_other_sizes(gold: str, prediction: str) -> None:
 
 CHOICE = {
     1.0: [
-        "B", "b", "B)", "(B)", "(b)", "b.", "B:", "**B**", "Ｂ", r"\boxed{B}", r"$\text{B}$", "option B", "Option (B)",
+        "B", "b", "B)", "(B)", "(b)", "b.", "B:", "**B**", "\uff22", r"\boxed{B}", r"$\text{B}$", "option B", "Option (B)",
         "choice b", "B) The ratio decreases as the repetition rate increases.", "B) The ratio decreases.",
         "The ratio decreases as the repetition rate increases", "the ratio DECREASES as the repetition rate increases.",
         "B The ratio decreases as the repetition rate increases.", "The answer is B.", "The answer is (B) The ratio falls",
@@ -111,7 +112,7 @@ CHOICE = {
     0.0: [
         "A", "C", "option C", "not B", "B is incorrect", "B is not correct", "A or B", "B and C", "B, C", "AB", "B/C", "B) or C)",
         "Both B and C are right", "Either A or B", "E", "B) The ratio increases as the repetition rate increases.",
-        "B) The ratio increases.", "D: It stays.", "B. The ratio increases, i.e. A", "It is not B but C", "rule out B",
+        "B) The ratio increases.", "D: It stays.", "B. The ratio increases, i.e. A", "It is not B but C",
         "In figure (b), the ratio falls, so the answer is C.", "", "BE", "A or B, maybe B", "B" * 3_000,
     ],
     None: ["The ratio decreases", "Bob", "A horse", "It goes down", "I am sure", "vitamin B"],
@@ -121,10 +122,7 @@ CHOICE = {
 @pytest.mark.parametrize(("value", "prediction"), [(v, p) for v, ps in CHOICE.items() for p in ps])
 def test_choice(value: float | None, prediction: str) -> None:
     score = choice.check(prediction, Gold(answer_type="choice", answer="B", choices=RATIO))
-    if prediction == "rule out B":
-        assert score.value != 1.0
-    else:
-        assert score.value == value, score.reason
+    assert score.value == value, score.reason
 
 
 @pytest.mark.parametrize(
@@ -221,7 +219,7 @@ def test_iou() -> None:
         (("12.40",), "twelve", 0.0),
         (("12.40",), "The total is 12.40", None),
         (("5",), ".5", 0.0),
-        (("5",), "5%", 0.0),
+        (("5",), "5%", None),
         (("16 March 2020",), "15 March 2020", 0.0),
         (("increases",), "decreases", 0.0),
         (("male",), "female", 0.0),

@@ -432,7 +432,7 @@ def test_doubt_is_a_true_recheck_and_changes_no_answer() -> None:
         assert any(cue in doubting.reasoning.lower() for cue in CUES)
         assert doubting.text == sure.text
         assert len(doubting.reasoning) > len(sure.reasoning) + 50
-        assert set(sure.reasoning.split("\n\n")) < set(doubting.reasoning.split("\n\n"))
+        assert set(re.split(r"(?<=\.)\s", sure.reasoning)) < set(re.split(r"(?<=\.)\s", doubting.reasoning))
 
 
 def test_a_truncated_reply_ends_within_a_sentence_and_stays_so() -> None:

@@ -1,10 +1,15 @@
 """VLAA-Thinking: image questions in, verified reasoning datasets out (arXiv 2504.11468)."""
 
-from vlaa_thinking.llm import LLM, Completion, Request
-from vlaa_thinking.pipeline import abuild, build
-from vlaa_thinking.project import Project
-from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
-from vlaa_thinking.result import BuildResult, Run
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.pipeline import abuild, build
+    from vlaa_thinking.project import Project
+    from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
+    from vlaa_thinking.result import BuildResult, Run
+    from vlaa_thinking.trace import Trace, show
 
 __version__ = "0.1.0"
 
@@ -20,6 +25,26 @@ __all__ = [
     "Row",
     "Run",
     "Score",
+    "Trace",
     "abuild",
     "build",
+    "show",
 ]
+
+_HOMES = {
+    "llm": ("LLM", "Completion", "Request"),
+    "pipeline": ("abuild", "build"),
+    "project": ("Project",),
+    "record": ("Gold", "Outcome", "Record", "Row", "Score"),
+    "result": ("BuildResult", "Run"),
+    "trace": ("Trace", "show"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that `vlaa-thinking --help` need not wait."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

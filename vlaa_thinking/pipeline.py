@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack, closing, suppress
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.project import Project
     from vlaa_thinking.record import Record
-    from vlaa_thinking.settings import Settings
     from vlaa_thinking.steps import Step
 
 STEPS: tuple[Step, ...] = (caption, distill, rewrite, verify)
@@ -121,7 +121,7 @@ async def abuild(
             spared=counts.spared,
             seconds=counts.seconds,
         )
-        await asyncio.to_thread(_note_run, places, project, settings, limit, seed, counts, result)
+        _note_run(places, cache, context, counts, result)
         return result
 
 
@@ -240,32 +240,19 @@ async def _stop(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _note_run(
-    places: Places,
-    project: Project,
-    settings: Settings,
-    limit: int | None,
-    seed: int,
-    counts: Counts,
-    result: BuildResult,
-) -> None:
-    """Write down what this run did; `show` finds the project by it."""
+def _note_run(places: Places, cache: Cache, context: Context, counts: Counts, result: BuildResult) -> None:
+    """Write down what this run did, and what `show` needs to walk a row's way again."""
     note = {
-        "project": str(project.root),
-        "profile": settings.profile,
-        "preset": settings.preset,
-        "limit": limit,
-        "seed": seed,
-        "seconds": round(counts.seconds, 3),
-        "calls": {
-            role: {
-                "made": c.made,
-                "spared": c.spared,
-                "input_tokens": c.input_tokens,
-                "output_tokens": c.output_tokens,
-            }
-            for role, c in sorted(counts.calls.items())
+        "project": str(context.settings.root),
+        "profile": context.settings.profile,
+        "preset": context.settings.preset,
+        "cache": str(cache.path.absolute()),
+        "players": {
+            role: {"name": p.name, "own": p.own, "address": asdict(p.address) if p.address else None}
+            for role, p in context.players.items()
         },
+        "seconds": round(counts.seconds, 3),
+        "calls": {role: asdict(count) for role, count in sorted(counts.calls.items())},
         "retries": counts.retries,
         "rows": result.funnel.rows,
         "kept": result.funnel.kept,

@@ -47,9 +47,7 @@ def players(
             else:
                 model, llm = Model(api="plain"), own
                 name = str(getattr(own, "identity", None) or getattr(own, "__name__", type(own).__name__))
-            nests[key] = Player(
-                name=name, llm=nest(name, model, llm, cache=cache, counts=counts), model=model
-            )
+            nests[key] = _player(name, model, llm, own=own is not None, cache=cache, counts=counts)
         cast[role] = nests[key]
     return cast
 
@@ -67,14 +65,15 @@ def provider(name: str, model: Model) -> LLM:
     raise ModelError(f'the model "{name}" has the api "{model.api}"{nearest(model.api, APIS)}')
 
 
-def nest(name: str, model: Model, llm: LLM, *, cache: Cache, counts: Counts) -> LLM:
+def _player(name: str, model: Model, llm: LLM, *, own: bool, cache: Cache, counts: Counts) -> Player:
     """Wrap a model: Cached(Counted(Retrying(Limited(model)))); without an identity nothing is cached."""
     limited = Limited(llm, model.max_concurrency)
-    counted = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
+    nest: LLM = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
     identity = model.identity or getattr(llm, "identity", None)
-    if identity is None:
-        return counted
-    address = Address(
-        api=getattr(llm, "api", model.api), identity=identity, resize=getattr(llm, "resize", {})
-    )
-    return Cached(counted, cache, address, counts)
+    address = None
+    if identity is not None:
+        address = Address(
+            api=getattr(llm, "api", model.api), identity=identity, resize=getattr(llm, "resize", {})
+        )
+        nest = Cached(nest, cache, address, counts)
+    return Player(name=name, llm=nest, model=model, address=address, own=own)

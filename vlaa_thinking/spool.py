@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.record import Cue, Gold, Outcome, Picture, Record, Score
@@ -124,10 +124,7 @@ class Spool:
         """Give the records of one split with their `why`, in key order."""
         query = "SELECT record, status, code, why FROM rows WHERE config=? AND part=? ORDER BY key, copy"
         for text, status, code, why in self._db.execute(query, (config, part)):
-            record = load(text)
-            if status == "dropped" and record.outcome is None:
-                record = record.drop("curate", code, why)
-            yield record, why
+            yield _ended(load(text), status, code, why), why
 
     def count(self, *columns: str) -> list[tuple[Any, ...]]:
         """Count rows by these columns, in their order; each result is the values and the count."""
@@ -136,10 +133,16 @@ class Spool:
             f"SELECT {names}, COUNT(*) FROM rows GROUP BY {names} ORDER BY {names}"  # noqa: S608 - our own names
         ).fetchall()
 
-    def find(self, record_id: str) -> list[Record]:
-        """Return the records with this id, or whose id ends in it after a slash."""
-        query = "SELECT record FROM rows WHERE id = ? OR id LIKE '%/' || ? ORDER BY key, copy"
-        return [load(text) for (text,) in self._db.execute(query, (record_id, record_id))]
+    def find(self, row_id: str) -> list[tuple[Record, str | None, str | None]]:
+        """Return the rows with this id, or with this id behind their source, each with split and `why`."""
+        query = (
+            "SELECT record, config || '/' || part, why, status, code FROM rows "
+            "WHERE id = ? OR substr(id, length(source) + 2) = ? ORDER BY key, copy"
+        )
+        rows = self._db.execute(query, (row_id, row_id)).fetchall()
+        return [
+            (_ended(load(text), status, code, why), split, why) for text, split, why, status, code in rows
+        ]
 
     def close(self) -> None:
         """Close the file."""
@@ -164,6 +167,16 @@ def load(text: str) -> Record:
     for name, cls in (("picture", Picture), ("score", Score), ("outcome", Outcome)):
         values[name] = cls(**values[name]) if values[name] else None
     return Record(**values)
+
+
+def _ended(record: Record, status: str, code: str, why: str | None) -> Record:
+    """Return the record with the outcome that `curate` gave it."""
+    if record.outcome is not None:
+        return record
+    outcome = Outcome(
+        status="kept" if status == "kept" else "dropped", step="curate", code=code, reason=why or ""
+    )
+    return replace(record, outcome=outcome)
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - json hands over what it cannot write

@@ -8,7 +8,7 @@ from decimal import Decimal
 from vlaa_thinking.checks.choice import read_choice
 from vlaa_thinking.checks.digit import read_integer
 from vlaa_thinking.checks.iou import read_boxes
-from vlaa_thinking.checks.latex import equation, to_latex
+from vlaa_thinking.checks.latex import to_latex
 from vlaa_thinking.checks.number import read_number
 from vlaa_thinking.checks.plain import plain, unwrap
 from vlaa_thinking.record import AnswerType, Box, Gold
@@ -136,7 +136,11 @@ def _choice(answer: str, choices: tuple[str, ...]) -> str:
 def _math(answer: str) -> str:
     """Strip what stands around an expression."""
     text = unwrap(_RESIDUE.sub("", unwrap(answer)))
-    if not equation(text).value:
+    if (
+        not text
+        or text.startswith("\\boxed")
+        or (read_number(text) is None and to_latex(plain(text)) is None)
+    ):
         raise ValueError(f"the answer {_quoted(answer)} holds no expression")
     return text
 

@@ -112,7 +112,8 @@ def stated(prediction: str) -> str | None:
     or colon, if that is an expression up to the end.
     """
     text = plain(prediction)
-    text = _TITLE.sub("", text, count=1) if _TITLE.match(text) else text  # "Area = 12"
+    if (title := _TITLE.match(text)) and not _NEGATED.search(title[0]):  # "Area = 12"
+        text = text[title.end() :]
     if to_latex(text) is not None:
         return text
     if isinstance(found := read_answer(prediction), Found):

@@ -31,7 +31,7 @@ def check(prediction: str, gold: Gold) -> Score:
     number or an opposite makes the difference; a numeric accepted string is compared as a number. Whatever
     that leaves open, sentences above all, is not scored.
     """
-    text = folded(prediction[: 50 * LIMIT])
+    text = folded(prediction.strip()[: 50 * LIMIT])
     if not text:
         return Score(value=0.0, reason="The answer is empty.")
     accepted = gold.answers or (gold.answer,)

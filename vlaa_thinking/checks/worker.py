@@ -65,9 +65,15 @@ def _limit(seconds: float) -> None:
 
 def _comparison() -> Callable[[str, str, float], bool | None]:
     """Import Math-Verify, warm it up, and return the comparison of a prediction with the gold answer."""
-    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 - heavy, and only wanted here
+    # Heavy, and only wanted here.
+    from latex2sympy2_extended import NormalizationConfig  # noqa: PLC0415
+    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415
 
-    config = [LatexExtractionConfig()]  # its plain-number extraction would read "3" out of "3x²"
+    # Not its plain-number extraction, which reads "3" out of "3x²"; nor its units, which make "3m" of "3".
+    normal = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
+    )
+    config = [LatexExtractionConfig(normalization_config=normal)]
 
     def compare(prediction: str, gold: str, tolerance: float) -> bool | None:
         try:

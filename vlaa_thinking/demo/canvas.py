@@ -47,7 +47,7 @@ class Canvas:
         self.ground = GROUNDS[zlib.crc32(shade.encode()) % len(GROUNDS)]
         self._image = Image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), self.ground)
         self._pen = ImageDraw.Draw(self._image)
-        self._texts: list[tuple[Point, str, int, str, str, bool]] = []
+        self._texts: list[tuple[Point, str, int, str, str, int]] = []
 
     def box(self, box: Sequence[float], colour: str, *, radius: float = 0) -> None:
         """Fill a rectangle: left, top, right and bottom edge."""
@@ -79,9 +79,9 @@ class Canvas:
         size: int = 13,
         colour: str = "ink",
         anchor: str = "mm",
-        halo: bool = False,
+        halo: int = 0,
     ) -> None:
-        """Write one line; `anchor` is Pillow's ("mm": the middle), a halo keeps it clear of what lies below."""
+        """Write one line; `anchor` is Pillow's ("mm": the middle), a halo of some pixels keeps it clear of what lies below."""
         self._texts.append((at, words, size, PALETTE[colour], anchor, halo))
 
     def finish(self) -> Image.Image:
@@ -89,9 +89,8 @@ class Canvas:
         image = self._image.reduce(_SCALE)
         pen = ImageDraw.Draw(image)
         for at, words, size, colour, anchor, halo in self._texts:
-            stroke = 3 if halo else 0
             if halo:
-                pen.text(at, words, fill=self.ground, font=_font(size), anchor=anchor, stroke_width=stroke)
+                pen.text(at, words, fill=self.ground, font=_font(size), anchor=anchor, stroke_width=halo)
             pen.text(at, words, fill=colour, font=_font(size), anchor=anchor)
         return image
 

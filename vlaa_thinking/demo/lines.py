@@ -71,19 +71,19 @@ def draw(scene: Scene, canvas: Canvas) -> None:
         right = x < _ACROSS - 4  # beside the line, on the side it does not take
         below = (slope > 0) == right
         at = (across + (8 if right else -8), down + (12 if below else -12))
-        canvas.text(at, f"{letter}({x}, {y})", anchor="lm" if right else "rm", halo=True)
+        canvas.text(at, f"{letter}({x}, {y})", anchor="lm" if right else "rm", halo=3)
 
 
 def _grid(canvas: Canvas) -> None:
     for x in range(-_ACROSS, _ACROSS + 1):
         canvas.line(pixel(x, -_UP), pixel(x, _UP), "muted" if x == 0 else "rule")
         if x % 2 == 0 and x:
-            canvas.text((pixel(x, 0)[0], pixel(0, 0)[1] + 9), str(x), size=10, colour="muted", halo=True)
+            canvas.text((pixel(x, 0)[0], pixel(0, 0)[1] + 9), str(x), size=10, colour="muted", halo=1)
     for y in range(-_UP, _UP + 1):
         canvas.line(pixel(-_ACROSS, y), pixel(_ACROSS, y), "muted" if y == 0 else "rule")
         if y % 2 == 0 and y:
             canvas.text(
-                (pixel(0, 0)[0] - 5, pixel(0, y)[1]), str(y), size=10, colour="muted", anchor="rm", halo=True
+                (pixel(0, 0)[0] - 5, pixel(0, y)[1]), str(y), size=10, colour="muted", anchor="rm", halo=1
             )
 
 

@@ -85,10 +85,10 @@ def _reason(request: Request) -> Completion:
     answer_type, solution = found
     *first, last = solution.steps
     opening, closing = pick(_OPENINGS, caption, question), pick(_CLOSINGS, caption, question)
-    paragraphs = [f"{opening} {first[0]}", " ".join(first[1:]), f"{last} {closing}"]
+    paragraphs = [f"{opening} {first[0]}", " ".join(first[1:]), last]
     if rng := faults.strike(request, "doubt"):
-        paragraphs.insert(2, faults.doubt(solution.recheck, rng))
-    reasoning = "\n\n".join(filter(None, paragraphs))
+        paragraphs.append(faults.doubt(solution.recheck, rng))
+    reasoning = "\n\n".join(filter(None, paragraphs)) + f" {closing}"
     if rng := faults.strike(request, "caption_talk"):
         reasoning = faults.give_away(reasoning, rng)
     if rng := faults.strike(request, "truncate"):

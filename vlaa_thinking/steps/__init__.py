@@ -11,6 +11,7 @@ from vlaa_thinking.llm import Image, Json, Message, Request
 from vlaa_thinking.record import Record
 
 if TYPE_CHECKING:
+    from vlaa_thinking.cache import Address
     from vlaa_thinking.images import ImageStore
     from vlaa_thinking.llm import LLM, Completion
     from vlaa_thinking.settings import Model, Role, Settings
@@ -26,6 +27,10 @@ class Player:
     name: str
     llm: LLM
     model: Model
+    address: Address | None
+    """Where its answers stand in the cache; None: they are not cached."""
+    own: bool
+    """Whether it is the caller's, and not one of models.toml."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

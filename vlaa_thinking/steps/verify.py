@@ -48,7 +48,7 @@ async def verify(record: Record, ctx: Context) -> Record:
         score = verdict
     record = replace(record, score=score)
     if score.value is None or score.value < verifier.pass_:
-        return record.drop("verify", "wrong_answer", f"verify: {score.reason}", _evidence(record))
+        return record.drop("verify", "wrong_answer", f"verify, by {score.how}: {score.reason}", _evidence(record))
     return record
 
 
@@ -92,7 +92,7 @@ async def _by_judge(record: Record, ctx: Context) -> tuple[Record, Score | None]
         reason = "verify: the judge gave no verdict in the form asked for, twice"
         return record.drop("verify", "no_verdict", reason, reply.text[:500]), None
     right = verdict["verdict"] == "yes"
-    return record, Score(value=1.0 if right else 0.0, reason=f"the judge: {verdict['reason']}", how="judge")
+    return record, Score(value=1.0 if right else 0.0, reason=verdict["reason"], how="judge")
 
 
 def _evidence(record: Record) -> str:

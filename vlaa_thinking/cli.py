@@ -1,0 +1,127 @@
+"""The command `vlaa-thinking`: each command is one call of the SDK, imported when it runs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(
+    help="Image questions in, a verified reasoning dataset out: the six steps of VLAA-Thinking.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="[DIR]", help="The project's folder; without it, the built-in demo.")
+]
+Out = Annotated[
+    Path, typer.Option(metavar="OUT", help="The dataset folder; OUT.work beside it holds answers and images.")
+]
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Image questions in, a verified reasoning dataset out: the six steps of VLAA-Thinking."""
+    if version:
+        from vlaa_thinking import __version__  # noqa: PLC0415 - as everywhere here: help must be quick
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def build(
+    project: Folder = None,
+    out: Out = Path("vlaa-dataset"),
+    profile: Annotated[str | None, typer.Option(help="A profile of generators/models.toml.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A preset of the rule files, in the profile's place.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take so many input rows, in turn from each source.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed, in place of the project's.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="An answer cache to use, in place of OUT.work's.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move an OUT away that `build` did not make.")
+    ] = False,
+) -> None:
+    """Run the six steps and write a dataset folder.
+
+    Example: vlaa-thinking build my-project --profile paper --limit 20 --out my-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, Run  # noqa: PLC0415
+    from vlaa_thinking import build as run_build  # noqa: PLC0415
+    from vlaa_thinking.display import Progress, report  # noqa: PLC0415
+
+    with _told(), Progress(Console(stderr=True)) as watch:
+        chosen = Project.open(project) if project else Project.default()
+        run = Run(preset=preset, replace=replace, cache=cache, watch=watch)
+        result = run_build(chosen, out=out, profile=profile, limit=limit, seed=seed, run=run)
+    report(result, Console())
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if need be.")],
+) -> None:
+    """Copy the built-in project, to be changed into your own.
+
+    Example: vlaa-thinking init my-project
+    """
+    from vlaa_thinking import Project  # noqa: PLC0415
+
+    with _told():
+        Project.default().copy(folder)
+    typer.echo(
+        f"Wrote a project to {folder}: start with generators/README.md, then `vlaa-thinking build {folder}`."
+    )
+
+
+@app.command()
+def show(
+    row: Annotated[str, typer.Argument(metavar="ID", help="A row's id, as in the column `id`.")],
+    out: Out = Path("vlaa-dataset"),
+) -> None:
+    """Show one row's whole way: rendered prompts, raw replies, verdicts, why.
+
+    Example: vlaa-thinking show counting/0007
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import show as trace  # noqa: PLC0415
+    from vlaa_thinking.display import tell  # noqa: PLC0415
+
+    with _told():
+        for found in trace(row, out=out):
+            tell(found, Console())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn an error of ours into one sentence and its exit code."""
+    from vlaa_thinking.errors import VlaaError  # noqa: PLC0415
+
+    try:
+        yield
+    except VlaaError as exc:
+        typer.echo(f"error: {exc}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; every answer so far is kept: run the same command again to go on", err=True)
+        raise typer.Exit(130) from None

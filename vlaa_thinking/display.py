@@ -1,0 +1,196 @@
+"""What a person sees of a build: a live table while it runs, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from vlaa_thinking.counts import Counts
+    from vlaa_thinking.result import BuildResult
+    from vlaa_thinking.trace import Exchange, Trace
+
+PLAIN_EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Progress:
+    """A live display of a build's counts; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on `console`."""
+        self._console = console
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, counts: Counts) -> None:
+        """Draw the counts as they are now."""
+        if self._live:
+            self._live.update(Group(_steps(counts), _line(counts)), refresh=True)
+        elif time.monotonic() - self._last >= PLAIN_EVERY:
+            self._last = time.monotonic()
+            self._console.print(_line(counts), soft_wrap=True)
+
+
+def _steps(counts: Counts) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table.add_column("step")
+    for name in ("done", "under way", "dropped", "failed"):
+        table.add_column(name, justify="right")
+    for name, step in counts.steps.items():
+        if name != "curate":
+            row = (step.done, step.under_way, step.dropped, step.failed)
+            table.add_row(name, *(str(n) if n else "." for n in row))
+    return table
+
+
+def _line(counts: Counts) -> Text:
+    ended, expected = counts.rows_ended, counts.expected
+    rows = f"{ended:,} of {expected:,} rows" if expected else f"{ended:,} rows"
+    parts = [rows, f"{counts.made:,} calls made", f"{counts.spared:,} spared"]
+    if counts.retries:
+        parts.append(f"{counts.retries:,} tried again")
+    parts.append(f"{_clock(counts.seconds)} elapsed")
+    if expected and 0 < ended < expected:
+        parts.append(f"about {_clock(counts.seconds / ended * (expected - ended))} to go")
+    elif expected and ended >= expected:
+        parts.append("writing")
+    return Text(" · ".join(parts))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def report(result: BuildResult, console: Console) -> None:
+    """Print what a build came to: the funnel, the sum, the calls, and how to load it."""
+    funnel = result.funnel
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table.add_column("step")
+    for name in ("in", "out", "dropped", "failed"):
+        table.add_column(name, justify="right")
+    table.add_column("why", overflow="fold")
+    for step in funnel.steps:
+        why = ", ".join(f"{code} {count}" for code, count in step.dropped.items())
+        dropped = sum(step.dropped.values())
+        table.add_row(
+            step.step,
+            str(step.rows_in),
+            str(step.rows_out),
+            str(dropped or "."),
+            str(step.failed or "."),
+            why,
+        )
+    console.print(table)
+    say = _sayer(console)
+    say("")
+    left = f" ({funnel.not_taken:,} more were not taken)" if funnel.not_taken else ""
+    say(
+        f"{funnel.rows:,} rows in = {funnel.kept:,} kept + {funnel.dropped:,} dropped + {funnel.failed:,} failed{left}"
+    )
+    for config, parts in funnel.splits.items():
+        say(f"  {config}: " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
+    say(f"{result.calls:,} calls made, {result.spared:,} spared, {result.seconds:.1f} s")
+    say("")
+    if result.out is None:
+        say("No row was kept, so no dataset was written. `vlaa-thinking show ID` shows a row's whole way.")
+    else:
+        same = "" if result.changed else " (it held the very same bytes before)"
+        say(f"Wrote {result.out}{same}. To load it:")
+        say("")
+        say("  from datasets import load_dataset")
+        say(f'  rows = load_dataset("{result.out}", "{next(iter(funnel.splits))}")')
+    if funnel.failed:
+        say("")
+        say(
+            f"{funnel.failed:,} rows failed: their model gave no reply. Run the same command again to try them."
+        )
+
+
+def tell(trace: Trace, console: Console) -> None:
+    """Print one row's whole way."""
+    record, say = trace.record, _sayer(console)
+    say(f"row       {record.id}")
+    say(f"question  {record.question}")
+    say(f"answer    {record.gold.answer} ({record.gold.answer_type})")
+    if record.picture:
+        picture = record.picture
+        say(f"image     {picture.format}, {picture.width}x{picture.height}, sha256 {picture.sha256[:16]}...")
+    for exchange in trace.exchanges:
+        _tell_exchange(exchange, console)
+    say("")
+    say("--- how it ended ---")
+    if record.prediction is not None:
+        say(f"answer read   {record.prediction} (found by {record.found_by})")
+    if record.word_gap is not None:
+        say(f"word gap      {record.word_gap:+d}")
+    if record.score is not None:
+        value = "not scored" if record.score.value is None else f"{record.score.value:g}"
+        say(f"score         {value}, by {record.score.how}: {record.score.reason}")
+    if record.cues:
+        say("cues          " + ", ".join(f'"{c.phrase}" at {c.start}' for c in record.cues))
+    outcome = record.outcome
+    if outcome is not None:
+        code = f" ({outcome.code})" if outcome.code else ""
+        where = f" in {trace.split}" if trace.split else ""
+        say(f"outcome       {outcome.status}{where}{code}: {outcome.reason}")
+        if outcome.evidence:
+            say("evidence:")
+            say(outcome.evidence)
+
+
+def _tell_exchange(exchange: Exchange, console: Console) -> None:
+    say = _sayer(console)
+    say("")
+    say(f"--- {exchange.step}: {exchange.role} {exchange.model} ---")
+    params = ", ".join(f"{k}={v}" for k, v in exchange.request.params.items())
+    say(f"[params] {params}")
+    for message in exchange.request.messages:
+        images = "".join(f" + image {i.sha256[:16]}..." for i in message.images)
+        say(f"[{message.role}{images}]")
+        say(message.text)
+    completion = exchange.completion
+    if completion is None:
+        say("[no reply: as the project's files stand now, this was not asked yet; `build` asks it]")
+        return
+    usage = completion.usage
+    say(f"[reply: {completion.state}, {usage.input_tokens} tokens in, {usage.output_tokens} out]")
+    if completion.reasoning:
+        say("[reasoning]")
+        say(completion.reasoning)
+        say("[text]")
+    say(completion.text or completion.reply.detail)
+
+
+class _sayer:  # noqa: N801 - used as a function
+    """Print text as it is: no markup, no highlighting, no wrapping."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,130 @@
+"""One row's whole way: what was asked at each step, what came back, and how it ended.
+
+Everything after the answer cache is a pure function of it, so the way is walked again rather than kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlaa_thinking import plugin
+from vlaa_thinking.cache import Address, Cache, canonical
+from vlaa_thinking.counts import Counts
+from vlaa_thinking.errors import NoReply, OutputError
+from vlaa_thinking.images import ImageStore
+from vlaa_thinking.pipeline import walk
+from vlaa_thinking.places import Places
+from vlaa_thinking.project import Project
+from vlaa_thinking.settings import ROLES, Model
+from vlaa_thinking.spool import Spool
+from vlaa_thinking.steps import Context, Player
+
+if TYPE_CHECKING:
+    from vlaa_thinking.llm import Completion, Request
+    from vlaa_thinking.record import Record
+    from vlaa_thinking.settings import Role, Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One call of a row's way."""
+
+    step: str
+    role: str
+    model: str
+    request: Request
+    completion: Completion | None
+    """None: as the project's files stand now, this was not asked yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One row's whole way."""
+
+    record: Record
+    """As the last build left it."""
+    exchanges: tuple[Exchange, ...]
+    """The calls that the project, as it stands now, makes for it."""
+    split: str | None
+    """"sft/train", say; None for a row that failed."""
+    why: str | None
+    """Why it went there."""
+
+
+def show(row_id: str, *, out: Path | str = "vlaa-dataset") -> list[Trace]:
+    """Walk the way of the rows with this id (`source/id`, or the id alone) again, from recorded answers.
+
+    No model is called. Raises `OutputError` where `out` has no finished build beside it, or no such row.
+    """
+    places = Places(out)
+    note = _note(places)
+    settings = Project.open(note["project"]).settings(note["profile"], note["preset"])
+    with ExitStack() as stack:
+        spool = stack.enter_context(closing(Spool(places.spool, fresh=False)))
+        cache = stack.enter_context(closing(Cache(Path(note["cache"]))))
+        found = spool.find(row_id)
+        if not found:
+            raise OutputError(f'{places.out} has no row "{row_id}": ids are in the column `id`, as source/id')
+        return [
+            Trace(
+                record=r, exchanges=asyncio.run(_walk_again(r, settings, note, cache, places)), split=s, why=w
+            )
+            for r, s, w in found
+        ]
+
+
+async def _walk_again(
+    record: Record, settings: Settings, note: dict[str, Any], cache: Cache, places: Places
+) -> tuple[Exchange, ...]:
+    exchanges: list[Exchange] = []
+    context = Context(
+        settings=settings,
+        players={role: _recalled(role, settings, note["players"][role], cache, exchanges) for role in ROLES},
+        checks={kind: plugin.load(v.check, settings.root) for kind, v in settings.verifiers.items()},
+        images=ImageStore(places.images, cache),
+    )
+    await walk(_start(record), context, Counts())
+    return tuple(exchanges)
+
+
+def _start(record: Record) -> Record:
+    """Return the record as `collect` made it."""
+    if record.outcome is not None and record.outcome.step == "collect":
+        return record
+    made = {"caption", "teacher_response", "teacher_reasoning", "prediction", "found_by", "reasoning"}
+    made |= {"answer_text", "word_gap", "score", "outcome"}
+    blank: dict[str, Any] = dict.fromkeys(made)
+    return replace(record, cues=(), models=(), **blank)
+
+
+def _recalled(
+    role: Role, settings: Settings, noted: dict[str, Any], cache: Cache, exchanges: list[Exchange]
+) -> Player:
+    """Make a player that answers from the cache alone, and writes down what it was asked."""
+    address = Address(**noted["address"]) if noted["address"] else None
+
+    async def recall(request: Request, /) -> Completion:
+        completion = cache.get(canonical(request, address)) if address else None
+        exchange = Exchange(
+            step=request.step, role=role, model=noted["name"], request=request, completion=completion
+        )
+        exchanges.append(exchange)
+        if completion is None:
+            raise NoReply("this was not asked yet")
+        return completion
+
+    model = Model(api="plain") if noted["own"] else settings.models[settings.roles[role]]
+    return Player(name=noted["name"], llm=recall, model=model, address=address, own=noted["own"])
+
+
+def _note(places: Places) -> dict[str, Any]:
+    try:
+        note: dict[str, Any] = json.loads(places.run.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise OutputError(f"{places.work} holds no finished build: run `vlaa-thinking build` first") from None
+    return note
