@@ -77,7 +77,8 @@ DIGIT = {
         "13", "31", "3.5", "-3", "\u22123", "minus three", "3%", "3,000", "thirty", "thirteen", "twenty-three", "3D",
         "3rd", "third", "x_3", "3:00", "2^3", "3²", "10^3", "B3", "not 3", "It is not 3", "isn't 3", "3 or 4", "3, 4",
         "3 4", "3-4", "4", "none", "", "   ", "option 3", "one half", "three quarters", "4 + 4", "9" * 1_500, "3" * 5_000,
-        "I do not know", "the answer is 4, not 3", "4 = 3 + 1",
+        "I do not know", "more than 3", "at least 3", "no more than 3", "≥3", "> 3", "3+", "3 or more",
+        "3 and a half", "3 thousand", "3 dozen", "the answer is 4, not 3", "4 = 3 + 1",
     ],
     None: ["between 3 and 4", "three cubes and two balls"],
 }  # fmt: skip
@@ -107,13 +108,14 @@ CHOICE = {
         "B The ratio decreases as the repetition rate increases.", "The answer is B.", "The answer is (B) The ratio falls",
         "Answer: B", "The correct option is B because it falls", "B is correct", "A is wrong, B is correct", "I choose B",
         "It is not C but B", "option B, not option A", "B and not A", "B, since it falls", "Between A and B, I choose B",
-        "Neither A nor C; B", "In panel (a) it falls, so B", "B rather than C",
+        "Neither A nor C; B", "In panel (a) it falls, so B", "B rather than C", "B!", "[B]", "'B'", "It's B", "B because A is wrong", "→ B", "Not A, so B",
     ],
     0.0: [
         "A", "C", "option C", "not B", "B is incorrect", "B is not correct", "A or B", "B and C", "B, C", "AB", "B/C", "B) or C)",
         "Both B and C are right", "Either A or B", "E", "B) The ratio increases as the repetition rate increases.",
         "B) The ratio increases.", "D: It stays.", "B. The ratio increases, i.e. A", "It is not B but C",
-        "In figure (b), the ratio falls, so the answer is C.", "", "BE", "A or B, maybe B", "B" * 3_000,
+        "In figure (b), the ratio falls, so the answer is C.", "", "BE", "A or B, maybe B", "B, no wait, A", "B, It stays.", "B It stays.", "The answer cannot be B",
+        "B (It stays.)", "B" * 3_000,
     ],
     None: ["The ratio decreases", "Bob", "A horse", "It goes down", "I am sure", "vitamin B"],
 }  # fmt: skip

@@ -12,7 +12,7 @@ from vlaa_thinking.record import Gold, Score
 
 _END = r"(?=\s*(?:[).,:;!?*]|$|\b(?:because|since|as|and|or|nor|but)\b))"
 _LETTER = r"\(?\s*([A-Z])(?![\w'])\s*\)?"
-_ALONE = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:,]*")
+_ALONE = re.compile(r"[(\[{<'\"]*\s*([A-Za-z])\s*[)\]}>'\".:,!]*")
 _MANY = re.compile(
     r"\(?[A-Z]\)?(?:\s*(?:,\s*(?:and|or)\b|,|\band\b|\bor\b|/|&|\+)\s*\(?[A-Z]\)?)+|[A-H]{2,5}"
 )
@@ -20,21 +20,22 @@ _HEAD = re.compile(
     r"(?:option |choice )?(?:\(([A-Za-z])\)|([A-Za-z])\s*[).:](?=\s|$)|([A-Z])\s+-(?=\s))\s*(.*)",
     re.IGNORECASE,
 )
-_SPACED = re.compile(r"([A-Z])\s+(.+)")
+_SPACED = re.compile(r"([A-Z])[\s,;]+\(?(.+?)\)?")
+_FIRST = re.compile(r"[A-Z](?=\s*[,;]|\s+(?:because|since|as|and|or|but|not|over|rather than)\b)")
+_BARE = re.compile(r"(?<!\w)([B-J])(?![\w'])|(?<!\w)(A)(?=\s*(?:[.,;!?)]|$|\b(?:is|because)\b))")
 _MENTIONS = tuple(
     re.compile(pattern)
     for pattern in (
         r"\b(?i:option|choice|letter|alternative)s?\s*[:#]?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Zb-z])(?![\w']))",
         r"(?<!\w)(?:\(([A-Za-z])\))",
         r"(?m)^\s*([A-Za-z])\s*[).:](?=\s|$)",
-        r"^\s*([A-Z])(?=\s*[,;]|\s+(?:because|since|as|and|or|but|not|over|rather than)\b)",
-        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|not|but|so|thus|hence|therefore|both|either|neither|nor)\b|[:;]|\bi\.e\.,?)\s*:?\s*{_LETTER}{_END}",
+        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|not|but|so|thus|hence|therefore|both|either|neither|nor|it's|that's)\b|[:;\u2192\u21d2]|=>|\bi\.e\.,?)\s*:?\s*{_LETTER}{_END}",
         rf"(?<!\w){_LETTER}\s+(?i:is|seems|looks|would be)\s+(?i:(?:not |the )*(?:correct|right|true|best|answer|only|wrong|incorrect|false))",
         rf"(?<!\w)[A-Z]\)?\s*(?:,|\bor\b|\band\b|/|&)\s*(?i:option\s|not\s)?{_LETTER}(?:{_END}|(?=\s+(?:is|are)\b))",
     )
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bexcept(?: for)?|\b(?:eliminat|exclud|reject)\w+|\brul\w+ out|\u2260)"
+    r"(?:\b(?:can)?not|n't|\bnor|\bneither|\brather than|\binstead of|\bexcept(?: for)?|\b(?:eliminat|exclud|reject)\w+|\brul\w+ out|\u2260)"
     r"\s*(?:be\s|is\s|option\s|choice\s|the\s|answer\s|correct\s)*\(?$",
     re.IGNORECASE,
 )
@@ -123,8 +124,8 @@ def _headed(text: str, choices: tuple[str, ...]) -> Reading | None:
         if other is None and (more or _WRONG.match(" " + rest)):
             return None
         return Reading(frozenset(letter), f"Chooses {letter}.")
-    if (spaced := _SPACED.fullmatch(text)) and letter_of(spaced[2], choices) == spaced[1]:
-        return Reading(frozenset(spaced[1]), f"Chooses {spaced[1]}.")
+    if (spaced := _SPACED.fullmatch(text)) and (other := letter_of(spaced[2], choices)):
+        return Reading(frozenset((spaced[1], other)), f"The letter {spaced[1]} with the text of {other}.")
     return None
 
 
@@ -143,7 +144,9 @@ def _mentioned(text: str) -> Reading:
     """Read the letters that a sentence names as options, less those that it denies."""
     named: set[str] = set()
     denied: set[str] = set()
-    for pattern in _MENTIONS:
+    # A text that begins with its letter: any other letter in it is an afterthought ("B, no wait, A").
+    patterns = (*_MENTIONS, _BARE) if _FIRST.match(text) else _MENTIONS
+    for pattern in patterns:
         for match in pattern.finditer(text):
             place = next(group for group in range(1, pattern.groups + 1) if match[group])
             before, after = (

@@ -67,9 +67,11 @@ _NAME = re.compile(
     r"(?:\\angle\s*[A-Z]{1,3}|m\\angle\s*[A-Z]{1,3}|[A-Z]{2}|[A-Za-z]|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega))(?:_\{?\w{1,8}\}?)?'{0,2}"
     r"(?:\s*\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])*\s*\))?"
 )
+_ABOUT = re.compile(r"^(?:\\approx|\u2248|~)\s*")
+_OR = re.compile(r"\s*[,;]?\s*(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])\s*|\s*;\s*")
 _NEGATED = re.compile(r"\b(?:not|never|neither|cannot)\b|n't\b|\u2260|\\neq?\b", re.IGNORECASE)
 _TAIL = re.compile(
-    r"(?:\b(?:is|are|be|equals|gives|get|obtain|as|to|therefore|so|thus|hence)\b|:)\s*(?P<text>[^:]+)$",
+    r"(?:\b(?:is|are|be|equals|gives|get|obtain|as|to|therefore|so|thus|hence)\b|:)\s*,?\s*(?P<text>[^:]+)$",
     re.IGNORECASE,
 )
 
@@ -111,7 +113,7 @@ def stated(prediction: str) -> str | None:
     Prose states what stands in its box, label or "the answer is", or what follows its last "is", "equals" ...
     or colon, if that is an expression up to the end.
     """
-    text = plain(prediction)
+    text = _ABOUT.sub("", plain(prediction))
     if (title := _TITLE.match(text)) and not _NEGATED.search(title[0]):  # "Area = 12"
         text = text[title.end() :]
     if to_latex(text) is not None:
@@ -130,6 +132,10 @@ def stated(prediction: str) -> str | None:
 
 def equation(text: str) -> Equation:
     """Split a plain text at its equals signs."""
+    text = _OR.sub(", ", text)
+    first = text.partition("=")[0].strip()
+    if _NAME.fullmatch(first):  # "x = 3 x = 2", from two lines, is no chain either
+        text = re.sub(rf"(?<=[^\s,=+*/(-])\s+(?={re.escape(first)}\s*=)", ", ", text)
     sides = [side.strip() for side in re.split(r"(?<![<>!=])=(?!=)", text)]
     if len(sides) == 1:
         return Equation("", text, bare=True)

@@ -32,8 +32,15 @@ _PRONOUN = re.compile(
     r"\b(?:the|this|that|which|each|no|any|another|only|every|other|larger|smaller)\s$", re.IGNORECASE
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bnever|\u2260|!=|\\neq?)\s*(?:be\s|exactly\s|equal to\s|just\s|only\s|=\s?)?$",
+    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bnever|\u2260|!=|\\neq?"
+    r"|\b(?:more|less|fewer|greater|larger|smaller) than|\bat (?:least|most)|\bover|\bunder|\bup to|\bnearly|\balmost"
+    r"|[<>\u2264\u2265]=?|\\[lg]eq?)"
+    r"\s*(?:be\s|exactly\s|equal to\s|just\s|only\s|=\s?)?$",
     re.IGNORECASE,
+)
+_OPEN_END = re.compile(r"\+(?!\s?\d)|\s+or\s+(?:more|less|fewer)\b", re.IGNORECASE)
+_SCALED = re.compile(
+    r"\s+(?:hundred|thousand|million|billion|dozen|pairs?|and\s+a\s+(?:half|quarter|third))\b", re.IGNORECASE
 )
 
 
@@ -46,7 +53,7 @@ class Mention:
     """Characters from the start of the text."""
     end: int
     denied: bool
-    """Whether the text says that it is not this ("not 3")."""
+    """Whether the text says that it is not this ("not 3", "at least 3", "3 or more")."""
 
 
 def numbers_in(text: str) -> list[Mention]:
@@ -78,13 +85,20 @@ def _mention(text: str, match: re.Match[str]) -> Mention | None:
     before = text[max(0, match.start() - 30) : match.start()]
     if _LABEL.search(before) or _OF.search(before) or (unit.strip() and unit.strip() not in UNITS):
         return None
+    if _SCALED.match(text, match.end()):
+        return None
     bare = match[0].removesuffix(unit)
     number = read_number(bare)
     if number is None:
         return None
     if "%" in unit or "percent" in unit:
         number = Number(number.value / 100, "%")
-    return Mention(number, match.start(), match.end(), denied=bool(_DENIED.search(before)))
+    return Mention(
+        number,
+        match.start(),
+        match.end(),
+        denied=bool(_DENIED.search(before) or _OPEN_END.match(text, match.end())),
+    )
 
 
 def _one_is_pronoun(text: str, match: re.Match[str]) -> bool:
