@@ -134,6 +134,9 @@ def test_choice(value: float | None, prediction: str) -> None:
         (("A cat", "A dog", "A bird"), "A cat", "A"),
         (("A cat", "A dog", "A bird"), "the answer is a dog", "B"),
         (("A cat", "A dog", "A bird"), "A small dog", None),
+        (("Up", "Down"), "A Down", None),  # the letter of one, the text of the other
+        (("Up", "Down"), "A Up", "A"),
+        (("Up", "Down"), "B, Down", "B"),
         (("25°", "26°", "28°", "27°"), "D: 27°", "D"),
         (("25°", "26°", "28°", "27°"), "27 degrees", "D"),
         (("25°", "26°", "28°", "27°"), r"$27^\circ$", "D"),

@@ -33,7 +33,7 @@ RIGHT = {
     ],
     "3": [
         "x=3", "3.0", "three", "1+2", "x = 1 + 2 = 3", r"$\frac{6}{2}$", r"\sqrt{9}", "3 cm", "3 apples", "about 3", "300%",
-        "the value is 3", "Area = 3 cm^2", "AB = 3", "3x = 9, so x = 3", "1+1+1=3", "Therefore, 3", "≈ 3",
+        "the value is 3", "Area = 3 cm^2", "AB = 3", "3x = 9, so x = 3", "1+1+1=3", "Therefore, 3", "3 = x", "≈ 3",
     ],
     r"\frac{1}{2}": ["0.5", "1/2", "50%", r"50\%", r"\dfrac12", "½", r"\frac{2}{4}", "one half", "x = 0.5"],
     "12 cm": ["12", "12cm", "12 centimeters", "120 mm", "0.12 m"],

@@ -5,6 +5,7 @@
     │   ├── ProjectError      a project file is wrong: names file, line and key
     │   ├── OutputError       the output folder is in use, or is not ours to replace
     │   └── ModelError        a model cannot be used: no key, wrong address, no answer at all
+    ├── Interrupted           the user stopped the build; all that was answered is kept                   (exit 130)
     ├── NoReply               one call ended without a reply: its row has failed, this time only         (exit 3)
     └── Transient             one attempt of a call failed in a way that may pass; never leaves `llm/`
 
@@ -46,6 +47,10 @@ class ModelError(SetupError):
     """A model cannot be used as it is set up."""
 
 
+class Interrupted(VlaaError):  # noqa: N818 - it is no error
+    """The user stopped the build."""
+
+
 class NoReply(VlaaError):  # noqa: N818 - it names a state of the world, as `StopIteration` does
     """A model gave no reply to one call, after all its tries."""
 
@@ -53,7 +58,8 @@ class NoReply(VlaaError):  # noqa: N818 - it names a state of the world, as `Sto
 class Transient(VlaaError):  # noqa: N818 - a state, too
     """One attempt ended without a reply, and another may do better."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        """Keep the server's own word on when to come back, in seconds."""
+    def __init__(self, message: str, *, retry_after: float | None = None, rate_limited: bool = False) -> None:
+        """Keep the server's own word on when to come back, in seconds, and whether rate was the reason."""
         super().__init__(message)
         self.retry_after = retry_after
+        self.rate_limited = rate_limited

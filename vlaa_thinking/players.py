@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from vlaa_thinking.cache import Address, Cache
 from vlaa_thinking.errors import ModelError, SetupError
-from vlaa_thinking.llm.wrap import Cached, Counted, Limited, Retrying
+from vlaa_thinking.llm.limit import Limited
+from vlaa_thinking.llm.wrap import Cached, Counted, Retrying
 from vlaa_thinking.settings import ROLES, Model
 from vlaa_thinking.steps import Player
 from vlaa_thinking.toml import nearest
@@ -67,7 +68,7 @@ def provider(name: str, model: Model) -> LLM:
 
 def _player(name: str, model: Model, llm: LLM, *, own: bool, cache: Cache, counts: Counts) -> Player:
     """Wrap a model: Cached(Counted(Retrying(Limited(model)))); without an identity nothing is cached."""
-    limited = Limited(llm, model.max_concurrency)
+    limited = Limited(llm, model.max_concurrency, rpm=model.rpm)
     nest: LLM = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
     identity = model.identity or getattr(llm, "identity", None)
     address = None

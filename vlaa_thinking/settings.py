@@ -40,6 +40,8 @@ class Model:
     """Whether the server takes a JSON Schema for its reply; if not, the prompt alone asks for it."""
     max_concurrency: int = 32
     """Most calls in flight."""
+    rpm: int | None = None
+    """Most calls started a minute, evenly spread; None: the server alone says when it is too many."""
     tries: int = 5
     """Attempts of one call, the first counted."""
     connect_timeout: float = 10.0

@@ -22,7 +22,7 @@ _HEAD = re.compile(
 )
 _SPACED = re.compile(r"([A-Z])[\s,;]+\(?(.+?)\)?")
 _FIRST = re.compile(r"[A-Z](?=\s*[,;]|\s+(?:because|since|as|and|or|but|not|over|rather than)\b)")
-_BARE = re.compile(r"(?<!\w)([B-J])(?![\w'])|(?<!\w)(A)(?=\s*(?:[.,;!?)]|$|\b(?:is|because)\b))")
+_BARE = re.compile(r"(?<!\w)([B-J])(?![\w'])|(?<!\w)(A)(?=\s*(?:[.,;!?)]|$|\b(?:is|because|or|and|but)\b))")
 _MENTIONS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -104,6 +104,12 @@ def _direct(text: str, choices: tuple[str, ...]) -> Reading | None:
     alone = _ALONE.fullmatch(text)
     if alone and by_text not in (None, alone[1].upper()):
         return Reading(frozenset(), "Both a letter and another option's text.", clear=False)
+    if (
+        by_text not in (None, "A")
+        and re.match(r"A [A-Z]", text)
+        and not choices[ord(by_text or "") - 65].startswith("A ")
+    ):
+        return Reading(frozenset(("A", by_text or "")), f"The letter A with the text of {by_text}.")
     if alone or by_text:
         letter = alone[1].upper() if alone else by_text or ""
         return Reading(frozenset(letter), f"Chooses {letter}.")
@@ -125,6 +131,8 @@ def _headed(text: str, choices: tuple[str, ...]) -> Reading | None:
             return None
         return Reading(frozenset(letter), f"Chooses {letter}.")
     if (spaced := _SPACED.fullmatch(text)) and (other := letter_of(spaced[2], choices)):
+        if other == spaced[1]:
+            return Reading(frozenset(other), f"Chooses {other}.")
         return Reading(frozenset((spaced[1], other)), f"The letter {spaced[1]} with the text of {other}.")
     return None
 

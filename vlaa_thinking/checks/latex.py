@@ -141,6 +141,8 @@ def equation(text: str) -> Equation:
         return Equation("", text, bare=True)
     if "," in text and len(sides) > 2:  # "x = 1, y = 2" is no chain
         return Equation("", text, bare=False)
+    if len(sides) == 2 and _NAME.fullmatch(sides[1]) and not _NAME.fullmatch(sides[0]):  # "3 = x"
+        sides.reverse()
     name = sides[0] if _NAME.fullmatch(sides[0]) else ""
     return Equation(name.replace(" ", ""), sides[-1] if name else text, bare=False)
 

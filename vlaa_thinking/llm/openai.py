@@ -130,7 +130,11 @@ class OpenAI:
         if status in {408, 409, 429} or status >= 500:
             if "insufficient_quota" in detail:
                 raise ModelError(f'the quota of the model "{self._name}" is used up: {detail}')
-            raise Transient(f"status {status}: {detail}", retry_after=retry_after(headers))
+            raise Transient(
+                f"status {status}: {detail}",
+                retry_after=retry_after(headers),
+                rate_limited=status in {429, 529},
+            )
         key = (
             f"; is {self._model.api_key_env} right?"
             if status in {401, 403} and self._model.api_key_env

@@ -1,4 +1,4 @@
-"""The nest around a model: Cached(Retrying(Limited(provider))), callables of one shape.
+"""The nest around a model: Cached(Counted(Retrying(Limited(provider)))), callables of one shape.
 
 The order is a contract. `Cached` is outermost, so that identical calls under way are one; `Retrying` sleeps
 outside `Limited`, so that a waiting call holds no slot; `Limited` sees every attempt.
@@ -7,22 +7,25 @@ outside `Limited`, so that a waiting call holds no slot; `Limited` sees every at
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
+import time
 from typing import TYPE_CHECKING
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from vlaa_thinking.cache import Address, Cache, canonical
-from vlaa_thinking.counts import STEP_NAMES, Counts
 from vlaa_thinking.errors import ModelError, NoReply, Transient, VlaaError
 
 if TYPE_CHECKING:
+    from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM, Completion, Request
 
 LONGEST_WAIT = 60.0
 """Seconds that the waits between tries grow to."""
+
+SILENT_CALLS = 30
+SILENT_SECONDS = 60.0
+"""A model none of whose last so many attempts succeeded, for so long, stops the build."""
 
 
 class Cached:
@@ -85,7 +88,11 @@ class Counted:
 
 
 class Retrying:
-    """Try again what may pass; tell a model that never answers from a row that found none."""
+    """Try again what may pass; tell a model that does not answer at all from a row that found no answer.
+
+    The first call of each role goes alone, and the others of that role wait for its reply: a wrong set-up costs
+    one call and one latency.
+    """
 
     def __init__(self, inner: LLM, *, name: str, tries: int, counts: Counts) -> None:
         """Try calls of `inner`, known to the user as `name`, up to `tries` times."""
@@ -93,17 +100,34 @@ class Retrying:
         self._name = name
         self._counts = counts
         self._answered = False
+        self._last_success = time.monotonic()
+        self._failures = 0
+        """Attempts that failed since the last success."""
+        self._firsts: dict[str, asyncio.Event] = {}
+        """By role: set when its first call has ended."""
         self._again = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             stop=stop_after_attempt(tries),
             wait=_wait,
+            after=self._failed,
             before_sleep=self._count,
             sleep=asyncio.sleep,
             reraise=True,
         )
 
     async def __call__(self, request: Request, /) -> Completion:
-        """Answer one request; raises `NoReply`, or `ModelError` if this model never answered at all."""
+        """Answer one request; raises `NoReply`, or `ModelError` if this model does not answer at all."""
+        first = self._firsts.get(request.role)
+        if first is not None:
+            await first.wait()
+            return await self._ask(request)
+        first = self._firsts[request.role] = asyncio.Event()
+        try:
+            return await self._ask(request)
+        finally:
+            first.set()
+
+    async def _ask(self, request: Request) -> Completion:
         try:
             completion: Completion = await self._again(self._inner, request)
         except Transient as exc:
@@ -113,10 +137,22 @@ class Retrying:
         except Exception as exc:  # a caller's own model may raise anything
             raise self._without_reply(f"{type(exc).__name__}: {exc}") from exc
         if completion.status >= 400 and not self._answered:
-            message = f'the model "{self._name}" refused the first call ({completion.status}): {completion.reply.detail}'
+            message = f'the model "{self._name}" refused its first call ({completion.status}): {completion.reply.detail}'
             raise ModelError(message)
         self._answered = True
+        self._last_success, self._failures = time.monotonic(), 0
         return completion
+
+    def _failed(self, state: RetryCallState) -> None:
+        """Count a failed attempt, and stop the build where a model has gone silent."""
+        self._failures += 1
+        silent = time.monotonic() - self._last_success
+        if self._answered and self._failures >= SILENT_CALLS and silent >= SILENT_SECONDS:
+            why = state.outcome.exception() if state.outcome else None
+            raise ModelError(
+                f'the model "{self._name}" has not answered for {silent:.0f} s, '
+                f"{self._failures} attempts in a row: {why}; build again when it does"
+            )
 
     def _without_reply(self, why: str) -> VlaaError:
         if self._answered:
@@ -129,48 +165,6 @@ class Retrying:
         del state
         self._counts.retries += 1
 
-
-class Limited:
-    """Keep at most so many calls in flight; where calls wait, the later step goes first."""
-
-    def __init__(self, inner: LLM, limit: int) -> None:
-        """Let `limit` calls of `inner` through at once."""
-        self._inner = inner
-        self._free = limit
-        self._order = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-
-    async def __call__(self, request: Request, /) -> Completion:
-        """Answer one request when a slot is free."""
-        await self._enter(_RANK.get(request.step, 0))
-        try:
-            return await self._inner(request)
-        finally:
-            self._leave()
-
-    async def _enter(self, rank: int) -> None:
-        if self._free > 0:
-            self._free -= 1
-            return
-        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-rank, next(self._order), slot))
-        try:
-            await slot
-        except asyncio.CancelledError:
-            if slot.done() and not slot.cancelled():
-                self._leave()  # the slot was handed over at the very moment
-            raise
-
-    def _leave(self) -> None:
-        while self._waiting:
-            slot = heapq.heappop(self._waiting)[2]
-            if not slot.done():
-                slot.set_result(None)
-                return
-        self._free += 1
-
-
-_RANK = {name: rank for rank, name in enumerate(STEP_NAMES)}
 
 _exponential = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)
 

@@ -41,14 +41,16 @@ async def verify(record: Record, ctx: Context) -> Record:
                 f"verify: no rule can score the answer: {score.reason}",
                 _evidence(record),
             )
-    if score.value is None:
+    if score.value is None or (verifier.judge and 0 < score.value < verifier.pass_):
         record, verdict = await _by_judge(record, ctx)
         if verdict is None:
             return record
         score = verdict
     record = replace(record, score=score)
     if score.value is None or score.value < verifier.pass_:
-        return record.drop("verify", "wrong_answer", f"verify, by {score.how}: {score.reason}", _evidence(record))
+        return record.drop(
+            "verify", "wrong_answer", f"verify, by {score.how}: {score.reason}", _evidence(record)
+        )
     return record
 
 

@@ -1,0 +1,152 @@
+"""How many calls of a model are in flight: as many as it takes, no more than the user allows.
+
+The limit shrinks (x 0.7, at most once a round trip) only when more than a fifth of the attempts of the last round
+trip were turned away for their rate, and grows by one a round trip otherwise: a steady few per cent of 429s cost
+no concurrency, and an endpoint that takes 32 is found in a few round trips. The gate closes for everyone only when
+all attempts of a round trip were turned away, or when the server says that nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.counts import STEP_NAMES
+from vlaa_thinking.errors import Transient
+
+if TYPE_CHECKING:
+    from vlaa_thinking.llm import LLM, Completion, Request
+
+SHRINK = 0.7
+"""What is left of the limit after a round trip with too many 429s."""
+
+TOO_MANY = 0.2
+"""The share of a round trip's attempts that may be turned away before the limit shrinks."""
+
+CLOSED_FOR = 1.0
+"""Seconds that the gate stays closed when a server that turned all away does not say how long."""
+
+_RANK = {name: rank for rank, name in enumerate(STEP_NAMES)}
+
+
+class Limited:
+    """Keep calls within the model's limit; where calls wait, the later step goes first.
+
+    A FIFO semaphore would send every first call before any second: a barrier in disguise.
+    """
+
+    def __init__(self, inner: LLM, limit: int, *, rpm: int | None = None) -> None:
+        """Let at most `limit` calls of `inner` through at once, and `rpm` a minute, evenly."""
+        self._inner = inner
+        self._most = limit
+        self._limit = float(limit)
+        self._interval = 60.0 / rpm if rpm else 0.0
+        self._next_start = 0.0
+        self._in_flight = 0
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._closed_until = 0.0
+        self._stopping = False
+        self._waking: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._finished = 0
+        """Attempts of this round trip that have ended."""
+        self._turned_away = 0
+        """Those of them that got a 429."""
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight now."""
+        return int(self._limit)
+
+    async def __call__(self, request: Request, /) -> Completion:
+        """Answer one request when there is room."""
+        await self._enter(_RANK.get(request.step, 0))
+        turned_away: Transient | None = None
+        try:
+            return await self._inner(request)
+        except Transient as exc:
+            turned_away = exc if exc.rate_limited else None
+            raise
+        finally:
+            self._leave(turned_away)
+
+    async def drain(self, seconds: float) -> None:
+        """Let nothing new in, and wait for the calls in flight, at most so long."""
+        self._stopping = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return
+
+    async def _enter(self, rank: int) -> None:
+        if not self._waiting and self._open():
+            self._take()
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (-rank, next(self._order), place))
+        self._admit()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._give_back()  # let in at the very moment it was cancelled
+            raise
+
+    def _leave(self, turned_away: Transient | None) -> None:
+        self._finished += 1
+        self._turned_away += turned_away is not None
+        if self._finished >= self._limit - 0.5:
+            self._end_round_trip(turned_away)
+        self._give_back()
+
+    def _end_round_trip(self, turned_away: Transient | None) -> None:
+        share = self._turned_away / self._finished
+        if share > TOO_MANY:
+            self._limit = max(1.0, self._limit * SHRINK)
+        else:
+            self._limit = min(float(self._most), self._limit + 1)
+        if share == 1 and turned_away is not None:
+            now = asyncio.get_running_loop().time()
+            wait = CLOSED_FOR if turned_away.retry_after is None else turned_away.retry_after
+            self._closed_until = max(self._closed_until, now + wait)
+        self._finished = self._turned_away = 0
+
+    def _open(self) -> bool:
+        """Say whether one more call may start now; if time alone forbids it, see to being woken."""
+        if self._stopping or self._in_flight >= int(self._limit):
+            return False
+        loop = asyncio.get_running_loop()
+        opens = max(self._closed_until, self._next_start)
+        if opens <= loop.time():
+            return True
+        if self._waking is None:
+            self._waking = loop.call_at(opens, self._wake)
+        return False
+
+    def _wake(self) -> None:
+        self._waking = None
+        self._admit()
+
+    def _take(self) -> None:
+        self._in_flight += 1
+        self._idle.clear()
+        if self._interval:
+            self._next_start = max(self._next_start, asyncio.get_running_loop().time()) + self._interval
+
+    def _give_back(self) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self._idle.set()
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._open():
+            place = heapq.heappop(self._waiting)[2]
+            if not place.done():
+                self._take()
+                place.set_result(None)
