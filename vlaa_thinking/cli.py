@@ -115,10 +115,13 @@ def show(
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn an error of ours into one sentence and its exit code."""
-    from vlaa_thinking.errors import VlaaError  # noqa: PLC0415
+    from vlaa_thinking.errors import Interrupted, VlaaError  # noqa: PLC0415
 
     try:
         yield
+    except Interrupted as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(130) from None
     except VlaaError as exc:
         typer.echo(f"error: {exc}", err=True)
         raise typer.Exit(2) from None

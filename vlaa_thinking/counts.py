@@ -44,6 +44,8 @@ class Counts:
     """Attempts that ended without a reply and were made again."""
     expected: int | None = None
     """Rows that will come, once that is known or can be estimated."""
+    stopping: bool = False
+    """Whether the user asked to stop: calls under way are waited for, nothing new is begun."""
     started: float = field(default_factory=time.monotonic)
 
     def role(self, name: str) -> CallCount:

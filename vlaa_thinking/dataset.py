@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from vlaa_thinking.places import MANIFEST, hash_file
 from vlaa_thinking.steps.distill import question_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from datasets import Features
 
@@ -32,10 +33,10 @@ ROW_GROUP_ROWS = 100
 """The viewer reads a row group at a time and refuses more than 300 MB of it."""
 
 ROW_GROUP_BYTES = 64_000_000
-"""A row group is closed early where its images come to so many bytes."""
+"""A row group is closed before its images come to more bytes, if it holds more than one."""
 
 SHARD_BYTES = 500_000_000
-"""A file is closed where its images come to so many bytes, as `datasets` does."""
+"""A file is closed after the row group in which its rows come to so many bytes, as `datasets` does."""
 
 HASH_DIGITS = 16
 """Hex digits of a file's hash that a row names; the manifest has all 64."""
@@ -67,15 +68,14 @@ def features(config: str) -> Features:
     columns: dict[str, Any] = {"image": Image(), "question": text, "answer": text, "answer_type": text}
     if config == "rejected":
         columns |= {"step": text, "code": text, "reason": text, "evidence": text}
-    columns |= {"prompt": turns}
+    columns |= {"reasoning": text, "prompt": turns}
     if config == "sft":
         columns |= {"completion": turns}
     columns |= {
-        "answers": List(text),
         "choices": List(text),
+        "answers": List(text),
         "boxes": List(List(Value("float64"))),
         "caption": text,
-        "reasoning": text,
         "teacher_reasoning": text,
         "teacher_response": text,
         "score": Value("float64"),
@@ -83,7 +83,10 @@ def features(config: str) -> Features:
         "score_reason": text,
         "cues": List(text),
         "word_gap": Value("int32"),
-        "why": text,
+    }
+    if config != "rejected":
+        columns |= {"why": text}
+    columns |= {
         "id": text,
         "source": text,
         "source_id": text,
@@ -111,6 +114,7 @@ DECIDED_BY = {
 def columns(record: Record, why: str | None, settings: Settings) -> dict[str, Any]:
     """Return a record's row, all columns but `image`."""
     gold, score, outcome = record.gold, record.score, record.outcome
+    replied = record.teacher_response is not None
     hashes = {
         name: settings.hashes[file.format(answer_type=gold.answer_type)][:HASH_DIGITS]
         for name, file in DECIDED_BY.items()
@@ -123,19 +127,19 @@ def columns(record: Record, why: str | None, settings: Settings) -> dict[str, An
         "code": outcome.code if outcome else None,
         "reason": outcome.reason if outcome else None,
         "evidence": outcome.evidence if outcome else None,
+        "reasoning": record.reasoning,
         "prompt": prompt(record, settings),
         "completion": [{"role": "assistant", "content": completion(record)}],
-        "answers": list(gold.answers) or None,
         "choices": list(gold.choices) or None,
+        "answers": list(gold.answers) or None,
         "boxes": [list(box) for box in gold.boxes] or None,
         "caption": record.caption,
-        "reasoning": record.reasoning,
         "teacher_reasoning": record.teacher_reasoning,
         "teacher_response": record.teacher_response,
         "score": score.value if score else None,
         "score_by": score.how if score else None,
         "score_reason": score.reason if score else None,
-        "cues": list(dict.fromkeys(cue.phrase for cue in record.cues)),
+        "cues": list(dict.fromkeys(cue.phrase for cue in record.cues)) if replied else None,
         "word_gap": record.word_gap,
         "why": why,
         "id": record.id,
@@ -161,16 +165,25 @@ def completion(record: Record) -> str:
     return f"<think>{record.reasoning}</think>\n<answer>{record.answer_text}</answer>"
 
 
-def write_splits(folder: Path, spool: Spool, images: ImageStore, settings: Settings) -> list[Split]:
+def write_splits(
+    folder: Path,
+    spool: Spool,
+    images: ImageStore,
+    settings: Settings,
+    *,
+    row_group_bytes: int = ROW_GROUP_BYTES,
+    shard_bytes: int = SHARD_BYTES,
+) -> list[Split]:
     """Write every split that has rows into `folder`; one without rows gets no file at all."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     splits = []
     for config, parts in CONFIGS.items():
         for part in parts:
-            split = _write_split(folder, config, part, spool.rows(config, part), images, settings)
-            if split.rows:
-                splits.append(split)
+            rows = _rows(spool.rows(config, part), images, settings)
+            shards = list(_shards(folder / config / part, rows, row_group_bytes, shard_bytes))
+            if shards:
+                splits.append(_split(folder, config, part, shards))
     return splits
 
 
@@ -187,42 +200,39 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     temporary.replace(folder / MANIFEST)
 
 
-def _write_split(
-    folder: Path,
-    config: str,
-    part: str,
-    rows: Iterator[tuple[Record, str | None]],
-    images: ImageStore,
-    settings: Settings,
-) -> Split:
-    shards: list[Path] = []
-    writer: _Shard | None = None
-    count = arrow_bytes = 0
-    names = list(features(config))
+def _rows(
+    rows: Iterable[tuple[Record, str | None]], images: ImageStore, settings: Settings
+) -> Iterator[dict[str, Any]]:
     for record, why in rows:
-        if writer is None:
-            path = folder / config / f"{part}-{len(shards):05d}.part"
-            writer = _Shard(path, config)
-            shards.append(path)
-        row = columns(record, why, settings)
-        row["image"] = _image(record, images)
-        writer.add({name: row[name] for name in names})
-        count += 1
-        if writer.image_bytes >= SHARD_BYTES:
-            arrow_bytes += writer.close()
-            writer = None
-    if writer is not None:
-        arrow_bytes += writer.close()
-    files = [path.with_name(f"{part}-{n:05d}-of-{len(shards):05d}.parquet") for n, path in enumerate(shards)]
-    for path, final in zip(shards, files, strict=True):
-        path.rename(final)
+        yield {**columns(record, why, settings), "image": _image(record, images)}
+
+
+def _shards(
+    stem: Path, rows: Iterator[dict[str, Any]], row_group_bytes: int, shard_bytes: int
+) -> Iterator[_Shard]:
+    """Write the rows of the split CONFIG/PART file by file; each is given back closed."""
+    for number, first in enumerate(rows):
+        path = stem.with_name(f"{stem.name}-{number:05d}.part")
+        with _Shard(path, stem.parent.name, row_group_bytes) as shard:
+            shard.add(first)
+            while shard.arrow_bytes < shard_bytes and (row := next(rows, None)) is not None:
+                shard.add(row)
+        yield shard
+
+
+def _split(folder: Path, config: str, part: str, shards: Sequence[_Shard]) -> Split:
+    """Give the files of a split their names, which say how many there are."""
+    files = []
+    for number, shard in enumerate(shards):
+        name = f"{part}-{number:05d}-of-{len(shards):05d}.parquet"
+        files.append(shard.path.rename(shard.path.with_name(name)))
     return Split(
         config=config,
         part=part,
-        rows=count,
-        files=tuple(f.relative_to(folder).as_posix() for f in files),
-        bytes=sum(f.stat().st_size for f in files),
-        arrow_bytes=arrow_bytes,
+        rows=sum(shard.rows for shard in shards),
+        files=tuple(file.relative_to(folder).as_posix() for file in files),
+        bytes=sum(file.stat().st_size for file in files),
+        arrow_bytes=sum(shard.arrow_bytes for shard in shards),
     )
 
 
@@ -238,15 +248,20 @@ def _image(record: Record, images: ImageStore) -> dict[str, Any] | None:
 class _Shard:
     """One Parquet file under way: page index, content-defined chunks, images as they are."""
 
-    def __init__(self, path: Path, config: str) -> None:
+    def __init__(self, path: Path, config: str, row_group_bytes: int) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.parquet as pq  # noqa: PLC0415
         from datasets.arrow_writer import get_parquet_column_options  # noqa: PLC0415
 
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = features(config)
+        self.path = path
+        self.rows = 0
+        self.arrow_bytes = 0
+        """Of the row groups that are written."""
         self._pa = pa
         self._schema = columns.arrow_schema
+        self._names = list(columns)
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -254,29 +269,36 @@ class _Shard:
             write_page_index=True,
             **get_parquet_column_options(columns, self._schema),
         )
-        self._rows: list[dict[str, Any]] = []
-        self._pending = 0
-        self.image_bytes = 0
-        self._arrow_bytes = 0
+        self._most = row_group_bytes
+        self._pending: list[dict[str, Any]] = []
+        self._pending_bytes = 0
+
+    def __enter__(self) -> Self:
+        """Return the open file."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is left, and close the file."""
+        if error is None:
+            self._flush()
+        self._writer.close()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Add a row; full row groups are written out."""
+        """Add a row, of which only this config's columns are taken; full row groups are written out."""
         size = len(row["image"]["bytes"]) if row["image"] else 0
-        self._rows.append(row)
-        self._pending += size
-        self.image_bytes += size
-        if len(self._rows) >= ROW_GROUP_ROWS or self._pending >= ROW_GROUP_BYTES:
+        if self._pending_bytes + size > self._most:
+            self._flush()
+        self._pending.append({name: row[name] for name in self._names})
+        self._pending_bytes += size
+        if len(self._pending) == ROW_GROUP_ROWS:
             self._flush()
 
-    def close(self) -> int:
-        """Write what is left; returns the rows' bytes in memory."""
-        self._flush()
-        self._writer.close()
-        return self._arrow_bytes
-
     def _flush(self) -> None:
-        if self._rows:
-            table = self._pa.Table.from_pylist(self._rows, schema=self._schema)
-            self._arrow_bytes += table.nbytes
+        if self._pending:
+            table = self._pa.Table.from_pylist(self._pending, schema=self._schema)
             self._writer.write_table(table)
-            self._rows, self._pending = [], 0
+            self.rows += len(self._pending)
+            self.arrow_bytes += table.nbytes
+            self._pending, self._pending_bytes = [], 0

@@ -73,7 +73,9 @@ def _line(counts: Counts) -> Text:
     if counts.retries:
         parts.append(f"{counts.retries:,} tried again")
     parts.append(f"{_clock(counts.seconds)} elapsed")
-    if expected and 0 < ended < expected:
+    if counts.stopping:
+        parts.append("stopping: waiting for replies under way, Ctrl-C again ends at once")
+    elif expected and 0 < ended < expected:
         parts.append(f"about {_clock(counts.seconds / ended * (expected - ended))} to go")
     elif expected and ended >= expected:
         parts.append("writing")

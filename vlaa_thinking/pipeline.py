@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack, closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from vlaa_thinking.steps.curate import curate, mark
 from vlaa_thinking.steps.distill import distill
 from vlaa_thinking.steps.rewrite import rewrite
 from vlaa_thinking.steps.verify import verify
+from vlaa_thinking.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,7 +79,10 @@ def build(
         raise SetupError(
             "an event loop is running here (a notebook?): use `await abuild(...)` instead of `build(...)`"
         )
-    return asyncio.run(abuild(project, out=out, profile=profile, limit=limit, seed=seed, llms=llms, run=run))
+    options = _Options(
+        out=out, profile=profile, limit=limit, seed=seed, llms=llms, run=run or Run(), ctrl_c=True
+    )
+    return asyncio.run(_build(project, options))
 
 
 async def abuild(
@@ -91,26 +95,52 @@ async def abuild(
     llms: Mapping[str, LLM] | None = None,
     run: Run | None = None,
 ) -> BuildResult:
-    """Do what `build` does, inside a running event loop."""
-    run = run or Run()
-    settings = project.settings(profile, run.preset)
-    seed = settings.curate.seed if seed is None else seed
+    """Do what `build` does, inside a running event loop; Ctrl-C is left to whoever runs the loop."""
+    options = _Options(
+        out=out, profile=profile, limit=limit, seed=seed, llms=llms, run=run or Run(), ctrl_c=False
+    )
+    return await _build(project, options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """The arguments of `build`."""
+
+    out: Path | str
+    profile: str | None
+    limit: int | None
+    seed: int | None
+    llms: Mapping[str, LLM] | None
+    run: Run
+    ctrl_c: bool
+
+
+async def _build(project: Project, options: _Options) -> BuildResult:
+    run = options.run
+    settings = project.settings(options.profile, run.preset)
+    seed = settings.curate.seed if options.seed is None else options.seed
     counts = Counts()
+    stop = Stop(counts)
     async with AsyncExitStack() as stack:
-        places = stack.enter_context(Places(out, replace=run.replace))
+        if options.ctrl_c:
+            stack.enter_context(stop.on_ctrl_c())
+        places = stack.enter_context(Places(options.out, replace=run.replace))
         cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
-        spool = stack.enter_context(closing(Spool(places.spool, fresh=True)))
+        spool = stack.enter_context(
+            closing(Spool(places.spool, fresh=True, between_rows=stop.raise_if_wanted))
+        )
         images = ImageStore(places.images, cache)
-        collection = Collection(settings, images, seed=seed, limit=limit)
+        collection = Collection(settings, images, seed=seed, limit=options.limit)
         counts.expected = collection.expected
         context = Context(
             settings=settings,
-            players=players(settings, llms, cache=cache, counts=counts, stack=stack),
+            players=players(settings, options.llms, cache=cache, counts=counts, stack=stack),
             checks={kind: plugin.load(v.check, settings.root) for kind, v in settings.verifiers.items()},
             images=images,
         )
-        stack.push_async_callback(_stop, asyncio.create_task(_watch(run, counts)))
-        await _first_pass(collection, context, spool, counts)
+        stack.push_async_callback(_end, asyncio.create_task(_watch(run, counts)))
+        gates = {id(p.gate): p.gate for p in context.players.values() if p.gate}
+        await stop.watch(_first_pass(collection, context, spool, counts), gates.values())
         _refuse_nothing(spool, collection)
         made, changed = await asyncio.to_thread(_second_pass, spool, collection, context, places, seed)
         result = BuildResult(
@@ -234,7 +264,7 @@ async def _watch(run: Run, counts: Counts) -> None:
         run.watch(counts)
 
 
-async def _stop(task: asyncio.Task[None]) -> None:
+async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.settings import Role, Settings
 
-APIS = ("openai", "demo")
+APIS = ("openai", "anthropic", "demo")
 """What `api` may be in models.toml."""
 
 
@@ -59,6 +59,10 @@ def provider(name: str, model: Model) -> LLM:
         from vlaa_thinking.llm.openai import OpenAI  # noqa: PLC0415 - imported when asked for
 
         return OpenAI(name, model)
+    if model.api == "anthropic":
+        from vlaa_thinking.llm.anthropic import Anthropic  # noqa: PLC0415
+
+        return Anthropic(name, model)
     if model.api == "demo":
         from vlaa_thinking.demo.teacher import Teacher  # noqa: PLC0415
 
@@ -77,4 +81,4 @@ def _player(name: str, model: Model, llm: LLM, *, own: bool, cache: Cache, count
             api=getattr(llm, "api", model.api), identity=identity, resize=getattr(llm, "resize", {})
         )
         nest = Cached(nest, cache, address, counts)
-    return Player(name=name, llm=nest, model=model, address=address, own=own)
+    return Player(name=name, llm=nest, gate=limited, model=model, address=address, own=own)

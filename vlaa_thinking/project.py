@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vlaa_thinking import toml
-from vlaa_thinking.errors import ProjectError
+from vlaa_thinking.errors import ProjectError, SetupError
 from vlaa_thinking.record import ANSWER_TYPES
 from vlaa_thinking.settings import (
     ROLES,
@@ -24,6 +25,7 @@ from vlaa_thinking.settings import (
     RewriteHead,
     Settings,
     Source,
+    SourceHead,
     Verifier,
     VerifyHead,
     names_in,
@@ -65,7 +67,7 @@ class Project:
         root = Path(path).resolve()
         missing = [f"{name}/" for name in FOLDERS[:3] if not (root / name).is_dir()]
         if missing:
-            message = f"is no project: it lacks {', '.join(missing)}; `vlaa-thinking init DIR` makes one"
+            message = f"this is no project, it lacks {', '.join(missing)}; `vlaa-thinking init DIR` makes one"
             raise ProjectError(message, file=str(path))
         return cls(root)
 
@@ -74,11 +76,16 @@ class Project:
         root = Path(target)
         for name in FOLDERS:
             if (root / name).exists():
-                raise ProjectError(f"holds {name}/ already; nothing was copied", file=str(target))
+                message = f"{name}/ is there already, so nothing was copied; name another folder"
+                raise ProjectError(message, file=str(target))
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyo")
-        for name in FOLDERS:
-            if (self.root / name).is_dir():
-                shutil.copytree(self.root / name, root / name, ignore=ignore)
+        try:
+            for name in FOLDERS:
+                if (self.root / name).is_dir():
+                    shutil.copytree(self.root / name, root / name, ignore=ignore)
+        except OSError as exc:
+            message = f"the project cannot be copied here: {exc.strerror or exc}; name another folder"
+            raise ProjectError(message, file=str(target)) from exc
         return Project.open(root)
 
     def settings(self, profile: str | None = None, preset: str | None = None) -> Settings:
@@ -88,15 +95,24 @@ class Project:
         name = profile or models.default
         chosen = models.profile.get(name)
         if chosen is None:
-            known = toml.nearest(name, models.profile)
-            raise ProjectError(f'there is no profile "{name}"{known}', file=models_file.file)
+            message = f'there is no profile "{name}"{toml.nearest(name, models.profile)}'
+            if profile is None:
+                raise models_file.error("default", message)
+            raise ProjectError(message, file=models_file.file)
         profile_table = models_file.sub("profile").sub(name)
         for role in ROLES:
             if chosen.model(role) not in models.model:
                 wrong = chosen.model(role)
                 known = toml.nearest(wrong, models.model)
                 raise profile_table.error(role, f'there is no model "{wrong}"{known}')
-        return _Files(self.root, preset or chosen.preset).settings(name, chosen, models, profile_table)
+        files = _Files(self.root, preset or chosen.preset)
+        settings = files.settings(name, chosen, models, profile_table)
+        if files.preset not in files.presets:
+            message = f'there is no preset "{files.preset}"{toml.nearest(files.preset, files.presets)}'
+            if preset is None:
+                raise profile_table.error("preset", message)
+            raise SetupError(message)
+        return settings
 
     def _read(self, name: str) -> toml.Table:
         return toml.read(self.root / name, name)
@@ -117,7 +133,7 @@ class _Files:
         distill, _ = self.prompt("distill", Head)
         rewrite, rewrite_head = self.prompt("rewrite", RewriteHead)
         verify, verify_head = self.prompt("verify", VerifyHead)
-        settings = Settings(
+        return Settings(
             root=self.root,
             profile=name,
             preset=self.preset,
@@ -134,10 +150,6 @@ class _Files:
             template=toml.text(self.root / "cards/dataset.md.jinja", "cards/dataset.md.jinja"),
             hashes=self.hashes(),
         )
-        if self.preset not in self.presets:
-            known = toml.nearest(self.preset, self.presets)
-            raise profile_table.error("preset", f'there is no preset "{self.preset}"{known}')
-        return settings
 
     def table(self, name: str) -> toml.Table:
         """Read a TOML file with the preset laid over it."""
@@ -147,7 +159,7 @@ class _Files:
         """Lay the chosen `[preset.NAME]` over the rest of the file."""
         presets = table.sub("preset")
         self.presets |= set(presets.values)
-        return table.without("preset").over(presets.sub(self.preset).values)
+        return table.without("preset").over(presets.sub(self.preset))
 
     def prompt(self, step: str, cls: type[H]) -> tuple[Prompt, H]:
         """Read a step's prompt file: front matter as `cls`, then `# System` and `# User`."""
@@ -159,10 +171,11 @@ class _Files:
             raise ProjectError(
                 "the text must be two parts, under the lines `# System` and `# User`", file=name
             )
-        for asked in names_in(body):
+        first = table.text.count("\n") + 3  # after the front matter and its fences
+        for asked, line in names_in(body):
             if asked not in allowed:
                 message = f'unknown name "{{{{{asked}}}}}"{toml.nearest(asked, allowed)}'
-                raise ProjectError(message, file=name)
+                raise ProjectError(message, file=name, line=first + line)
         return Prompt(head=head, system=parts[2].strip(), user=parts[4].strip()), head
 
     def sources(self, profile: Profile, profile_table: toml.Table) -> tuple[Source, ...]:
@@ -173,6 +186,8 @@ class _Files:
                 raise tables.unknown(key, ["source", "preset"])
         known = tables.sub("source")
         for wanted in profile.sources:
+            if profile.sources.count(wanted) > 1:
+                raise profile_table.error("sources", f'the source "{wanted}" is named twice')
             if wanted not in known.values:
                 near = toml.nearest(wanted, known.values)
                 raise profile_table.error("sources", f'there is no source "{wanted}" in 1_collect.toml{near}')
@@ -184,22 +199,12 @@ class _Files:
         return {
             p.relative_to(self.root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
             for p in files
-            if p.suffix in {".toml", ".md", ".jinja"} and p.name != "README.md"
+            if p.suffix in {".toml", ".md", ".jinja"} and p.name != "README.md" and p.is_file()
         }
 
 
 def _source(name: str, table: toml.Table) -> Source:
-    common = {key: table.values.get(key) for key in ("reader", "license", "take")}
-    if not isinstance(common["reader"], str):
-        raise table.error(
-            "reader",
-            'the key "reader" is missing' if common["reader"] is None else '"reader" must be text in quotes',
-        )
-    license_ = common["license"] if common["license"] is not None else "unknown"
-    return Source(
-        name=name,
-        reader=common["reader"],
-        license=table.convert("license", license_, str),
-        take=None if common["take"] is None else table.convert("take", common["take"], int),
-        options=table.without(*common),
-    )
+    common = {field.name for field in dataclasses.fields(SourceHead)}
+    head = table.without(*table.values.keys() - common).into(SourceHead)
+    options = table.without(*common)
+    return Source(name=name, options=options, reader=head.reader, license=head.license, take=head.take)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 Role = Literal["captioner", "reasoner", "rewriter", "judge"]
 
 ROLES: tuple[Role, ...] = ("captioner", "reasoner", "rewriter", "judge")
+
+
+def _within(least: float, most: float = inf) -> dict[str, tuple[float, float]]:
+    """Say, as a field's metadata, between which bounds its number must lie."""
+    return {"range": (least, most)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +44,19 @@ class Model:
     """What the API calls the limit on a reply's length."""
     structured: bool = True
     """Whether the server takes a JSON Schema for its reply; if not, the prompt alone asks for it."""
-    max_concurrency: int = 32
+    max_concurrency: int = field(default=32, metadata=_within(1))
     """Most calls in flight."""
     rpm: int | None = None
     """Most calls started a minute, evenly spread; None: the server alone says when it is too many."""
-    tries: int = 5
+    tries: int = field(default=5, metadata=_within(1))
     """Attempts of one call, the first counted."""
-    connect_timeout: float = 10.0
+    connect_timeout: float = field(default=10.0, metadata=_within(0.001))
     """Seconds."""
-    timeout: float = 300.0
+    timeout: float = field(default=300.0, metadata=_within(0.001))
     """Seconds for a whole reply."""
-    max_side: int | None = None
+    max_side: int | None = field(default=None, metadata=_within(1))
     """Longest side in pixels that is sent; larger images are scaled down."""
-    max_image_bytes: int | None = None
+    max_image_bytes: int | None = field(default=None, metadata=_within(1000))
     """Largest image file that is sent; larger ones are encoded anew, smaller."""
 
 
@@ -87,13 +93,21 @@ class Models:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class SourceHead:
+    """What every source of 1_collect.toml may say."""
+
+    reader: str
+    """A reader of this package, or a user's "module:function"."""
+    license: str = "unknown"
+    take: int | None = field(default=None, metadata=_within(1))
+    """At most so many rows, the first of the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(SourceHead):
     """One source of 1_collect.toml."""
 
     name: str
-    reader: str
-    license: str
-    take: int | None
     options: Table
     """The reader's own keys."""
 
@@ -112,7 +126,7 @@ class RewriteHead(Head):
     """Step 4's front matter: when a text is sent, and how far its length may change."""
 
     send: Literal["leaks", "all"] = "leaks"
-    max_word_gap: int = 15
+    max_word_gap: int = field(default=15, metadata=_within(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +159,9 @@ class Verifier:
     """Whether the judge decides where the check cannot."""
     instruction: str
     """What the question asks for, in one sentence."""
-    pass_: float = 1.0
+    pass_: float = field(default=1.0, metadata=_within(0, 1))
     """The least score that counts as right (`pass` in the file)."""
-    tolerance: float = 0.0
+    tolerance: float = field(default=0.0, metadata=_within(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +183,8 @@ class LeakRule:
 class Caps:
     """Most rows of one source in each split; None: no cap."""
 
-    sft: int | None = None
-    rl: int | None = None
+    sft: int | None = field(default=None, metadata=_within(0))
+    rl: int | None = field(default=None, metadata=_within(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +207,7 @@ class CurateRule:
     system: str
     """The first turn of every published prompt."""
     card: CardText
-    validation_share: float = 0.02
+    validation_share: float = field(default=0.02, metadata=_within(0, 1))
     caps: dict[str, Caps] = field(default_factory=dict[str, Caps])
 
 
@@ -229,6 +243,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda name: values[name[1]], template)
 
 
-def names_in(template: str) -> list[str]:
-    """List the names that a template asks for."""
-    return re.findall(r"\{\{\s*(\w+)\s*\}\}", template)
+def names_in(template: str) -> list[tuple[str, int]]:
+    """List what a template asks for between double braces, each with its line from 0; it need not be a name."""
+    found = re.finditer(r"\{\{\s*([^{}]*?)\s*\}\}", template)
+    return [(asked[1], template.count("\n", 0, asked.start())) for asked in found]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vlaa_thinking.record import Cue, Gold, Outcome, Picture, Record, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 _TABLE = """
@@ -60,8 +60,9 @@ class Decision:
 class Spool:
     """The open spool of one build."""
 
-    def __init__(self, path: Path, *, fresh: bool) -> None:
-        """Open the spool; `fresh` throws an old one away."""
+    def __init__(self, path: Path, *, fresh: bool, between_rows: Callable[[], None] | None = None) -> None:
+        """Open the spool; `fresh` throws an old one away, `between_rows` may raise to end a reading."""
+        self._between_rows = between_rows
         if fresh:
             path.unlink(missing_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -124,6 +125,8 @@ class Spool:
         """Give the records of one split with their `why`, in key order."""
         query = "SELECT record, status, code, why FROM rows WHERE config=? AND part=? ORDER BY key, copy"
         for text, status, code, why in self._db.execute(query, (config, part)):
+            if self._between_rows:
+                self._between_rows()
             yield _ended(load(text), status, code, why), why
 
     def count(self, *columns: str) -> list[tuple[Any, ...]]:

@@ -119,7 +119,7 @@ def _recalled(
         return completion
 
     model = Model(api="plain") if noted["own"] else settings.models[settings.roles[role]]
-    return Player(name=noted["name"], llm=recall, model=model, address=address, own=noted["own"])
+    return Player(name=noted["name"], llm=recall, gate=None, model=model, address=address, own=noted["own"])
 
 
 def _note(places: Places) -> dict[str, Any]:

@@ -121,7 +121,8 @@ class Limited:
         if self._stopping or self._in_flight >= int(self._limit):
             return False
         loop = asyncio.get_running_loop()
-        opens = max(self._closed_until, self._next_start)
+        rest: float = getattr(self._inner, "rest_until", 0.0)
+        opens = max(self._closed_until, self._next_start, rest)
         if opens <= loop.time():
             return True
         if self._waking is None:

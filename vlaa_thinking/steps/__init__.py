@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.cache import Address
     from vlaa_thinking.images import ImageStore
     from vlaa_thinking.llm import LLM, Completion
+    from vlaa_thinking.llm.limit import Limited
     from vlaa_thinking.settings import Model, Role, Settings
 
 MORE_TOKENS = 4
@@ -26,6 +27,8 @@ class Player:
 
     name: str
     llm: LLM
+    gate: Limited | None
+    """Where its calls pass; None where no call is made."""
     model: Model
     address: Address | None
     """Where its answers stand in the cache; None: they are not cached."""
@@ -64,7 +67,7 @@ class Context:
         request = Request(
             messages=(Message(role="system", text=system), Message(role="user", text=user, images=images)),
             params=_params(prompt.head.params, player.model),
-            schema=schema,
+            schema=schema if player.model.structured else None,
             role=role,
             step=step,
             values=values,

@@ -1,0 +1,94 @@
+"""Anthropic's messages."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.errors import ModelError
+from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage
+from vlaa_thinking.llm.http import Endpoint, error_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vlaa_thinking.settings import Model
+
+API = "anthropic"
+
+FINISHED: Mapping[str, State] = {
+    "end_turn": "ok",
+    "stop_sequence": "ok",
+    "max_tokens": "truncated",
+    "model_context_window_exceeded": "truncated",
+    "refusal": "refused",
+}
+"""What a `stop_reason` means; an unknown one is taken for `ok`."""
+
+
+class Anthropic(Endpoint):
+    """One model behind Anthropic's API, or a server that speaks it."""
+
+    api = API
+
+    def __init__(self, name: str, model: Model) -> None:
+        """Set up a client; raises `ModelError` where the key is missing."""
+        import anthropic  # noqa: PLC0415 - heavy
+
+        base_url = model.base_url or "https://api.anthropic.com"
+        super().__init__(name, model, anthropic, path="/v1/messages", base_url=base_url)
+
+    async def __call__(self, request: Request, /) -> Completion:
+        """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
+        sent: list[str] = []
+        messages: list[Json] = []
+        system: list[str] = []
+        for message in request.messages:
+            if message.role == "system":
+                system.append(message.text)
+                continue
+            parts: list[Json] = []
+            for image in message.images:
+                media_type, data, digest = await self.encoded(image)
+                source: Json = {"type": "base64", "media_type": media_type, "data": data}
+                parts.append({"type": "image", "source": source})
+                sent.append(digest)
+            parts.append({"type": "text", "text": message.text})
+            messages.append({"role": message.role, "content": parts})
+        if "max_tokens" not in request.params:
+            raise ModelError("this API requires max_tokens: state it in the prompt or in the model's params")
+        body: dict[str, Json] = {**request.params, "messages": messages}
+        if system:
+            body["system"] = "\n\n".join(system)
+        return await self.post(body, tuple(sent))
+
+
+def read(body: bytes, status: int) -> Reply:
+    """Read a raw message; raises `ValueError`, `KeyError` or `TypeError` if it is none.
+
+    Thinking blocks are kept apart from the text; a redacted one has no words and leaves none.
+    """
+    if status >= 400:
+        return Reply(text="", reasoning="", state="refused", usage=Usage(), detail=error_words(body))
+    said = json.loads(body)
+    blocks = said["content"]
+    text = "".join(b["text"] for b in blocks if b["type"] == "text").strip()
+    reasoning = "\n".join(b["thinking"] for b in blocks if b["type"] == "thinking").strip()
+    stop = str(said.get("stop_reason") or "end_turn")
+    state = FINISHED.get(stop, "ok")
+    if state == "ok" and not text:
+        state = "empty"
+    usage = said.get("usage") or {}
+    read_in = [
+        usage.get(k) for k in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    ]
+    return Reply(
+        text=text,
+        reasoning=reasoning,
+        state=state,
+        usage=Usage(
+            input_tokens=None if read_in[0] is None else sum(n or 0 for n in read_in),
+            output_tokens=usage.get("output_tokens"),
+        ),
+        detail=stop,
+    )

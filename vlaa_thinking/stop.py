@@ -1,0 +1,71 @@
+"""Ctrl-C: the first one takes nothing new and waits for replies under way, the second ends at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Iterator
+
+    from vlaa_thinking.counts import Counts
+    from vlaa_thinking.llm.limit import Limited
+
+GRACE = 10.0
+"""Seconds that replies under way are waited for."""
+
+
+class Stop:
+    """Whether the user wants a build to end; to be made inside its event loop."""
+
+    def __init__(self, counts: Counts) -> None:
+        """Mark `counts` when the wish comes, for the display."""
+        self._counts = counts
+        self._wanted = asyncio.Event()
+
+    @contextmanager
+    def on_ctrl_c(self) -> Iterator[None]:
+        """Listen to Ctrl-C; only a main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._pressed)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def _pressed(self) -> None:
+        if self._wanted.is_set():
+            raise KeyboardInterrupt
+        self._counts.stopping = True
+        self._wanted.set()
+
+    def raise_if_wanted(self) -> None:
+        """Raise `Interrupted` if the user wants to stop; for work in threads, between two of its parts."""
+        if self._wanted.is_set():
+            raise Interrupted("stopped; every answer so far is kept: run the same command again to go on")
+
+    async def watch(self, work: Coroutine[None, None, None], gates: Iterable[Limited]) -> None:
+        """Do `work`; where the user wants to stop, let the calls under way end and give the work up."""
+        task = asyncio.create_task(work)
+        wanted = asyncio.create_task(self._wanted.wait())
+        try:
+            await asyncio.wait({task, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.gather(*(gate.drain(GRACE) for gate in gates))
+                await asyncio.sleep(0)  # what came in is written down by those who asked
+        finally:
+            wanted.cancel()
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self.raise_if_wanted()
+        await task
