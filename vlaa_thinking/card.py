@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
@@ -76,13 +78,14 @@ def manifest(
         "sources": _by(spool, "source"),
         "licenses": {s.name: s.license for s in settings.sources},
         "answer_types": _by(spool, "answer_type"),
+        "rules": _rules(settings),
         "project": settings.hashes,
     }
 
 
 def write(folder: Path, settings: Settings, facts: Mapping[str, Any], splits: Sequence[Split]) -> None:
     """Write README.md: front matter that `datasets` reads, then the project's template over the manifest."""
-    from jinja2 import StrictUndefined, TemplateError  # noqa: PLC0415 - heavy
+    from jinja2 import StrictUndefined, TemplateSyntaxError  # noqa: PLC0415 - heavy
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
 
     room = SandboxedEnvironment(
@@ -92,12 +95,14 @@ def write(folder: Path, settings: Settings, facts: Mapping[str, Any], splits: Se
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    room.filters["code"] = _code
     try:
         text = room.from_string(settings.template).render(
             m=facts, card=settings.curate.card, default=_default(splits)
         )
-    except TemplateError as exc:
-        raise ProjectError(f"cannot be rendered: {exc}", file="cards/dataset.md.jinja") from exc
+    except Exception as exc:  # a template can raise whatever Python can
+        line = exc.lineno if isinstance(exc, TemplateSyntaxError) else None
+        raise ProjectError(f"cannot be rendered: {exc}", file="cards/dataset.md.jinja", line=line) from exc
     front = _front_matter(settings, splits)
     (folder / "README.md").write_text(f"---\n{front}\n---\n\n{text.strip()}\n", encoding="utf-8")
 
@@ -124,7 +129,7 @@ def _front_matter(settings: Settings, splits: Sequence[Split]) -> str:
         pretty_name=text.pretty_name,
         license=text.license,
         language=list(text.language),
-        size_categories=_size(sum(s.rows for s in splits)),
+        size_categories=[_size(sum(s.rows for s in splits))],
         task_categories=["visual-question-answering", "image-text-to-text"],
         tags=["vlaa-thinking", "reasoning", "chain-of-thought", "multimodal", "sft", "grpo", "image", "text"],
     )
@@ -138,9 +143,26 @@ def _config(name: str, splits: Sequence[Split], *, default: bool) -> dict[str, A
 
 
 def _model(player: Player) -> dict[str, Any]:
-    """Say which model played; no address, no key."""
-    params = {k: v for k, v in player.model.params.items() if isinstance(v, (str, int, float, bool))}
-    return {"name": player.name, "api": player.model.api, "model": player.model.model, "params": params}
+    """Say which model played; no address, no key, and of a name that is a path the last part alone."""
+    model = player.model.model
+    name = PurePath(model).name if model and PurePath(model).is_absolute() else model
+    return {"name": player.name, "api": player.model.api, "model": name, "params": player.model.params}
+
+
+def _rules(settings: Settings) -> dict[str, Any]:
+    """Write down what the project's files come to under this profile and preset."""
+    curate = asdict(settings.curate)
+    return {
+        "prompts": {step: asdict(prompt.head) for step, prompt in settings.prompts.items()},
+        "verifiers": {
+            kind: {"check": v.check, "judge": v.judge, "pass": v.pass_, "tolerance": v.tolerance}
+            for kind, v in settings.verifiers.items()
+        },
+        "cues": asdict(settings.cues),
+        "leaks": asdict(settings.leaks),
+        "curate": {name: curate[name] for name in ("rl", "validation_share", "caps")},
+        "take": {s.name: s.take for s in settings.sources},
+    }
 
 
 def _by(spool: Spool, column: str) -> dict[str, dict[str, int]]:
@@ -159,7 +181,24 @@ def _size(rows: int) -> str:
 
 
 def _escaped(value: object) -> object:
-    """Keep data from being read as Markdown or HTML: a source's name may hold anything."""
-    if not isinstance(value, str):
+    """Keep data from being read as Markdown or HTML: a source's name may hold anything.
+
+    What a template marks as `|safe` is left alone.
+    """
+    from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2
+
+    if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(value.split()))
+    return re.sub(r"([\\`*_~\[\]<>|#$&])", r"\\\1", _on_one_line(value))
+
+
+def _code(value: object) -> object:
+    """Write data as a code span, if it can stand in one, also in a table: the template's filter `code`."""
+    from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2
+
+    text = _on_one_line(str(value)).strip()
+    return Markup(f"`{text}`") if text and not set("`|\\") & set(text) else value  # noqa: S704 - Markdown
+
+
+def _on_one_line(text: str) -> str:
+    return re.sub(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*", " ", text)

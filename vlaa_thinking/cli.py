@@ -54,6 +54,7 @@ def build(
     cache: Annotated[
         Path | None, typer.Option(help="An answer cache to use, in place of OUT.work's.")
     ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this run may spend.")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Move an OUT away that `build` did not make.")
     ] = False,
@@ -70,7 +71,7 @@ def build(
 
     with _told(), Progress(Console(stderr=True)) as watch:
         chosen = Project.open(project) if project else Project.default()
-        run = Run(preset=preset, replace=replace, cache=cache, watch=watch)
+        run = Run(preset=preset, replace=replace, cache=cache, budget=budget, watch=watch)
         result = run_build(chosen, out=out, profile=profile, limit=limit, seed=seed, run=run)
     report(result, Console())
     raise typer.Exit(result.exit_code)
@@ -115,10 +116,13 @@ def show(
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn an error of ours into one sentence and its exit code."""
-    from vlaa_thinking.errors import Interrupted, VlaaError  # noqa: PLC0415
+    from vlaa_thinking.errors import BudgetReached, Interrupted, VlaaError  # noqa: PLC0415
 
     try:
         yield
+    except BudgetReached as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(4) from None
     except Interrupted as exc:
         typer.echo(str(exc), err=True)
         raise typer.Exit(130) from None

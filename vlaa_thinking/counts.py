@@ -31,6 +31,18 @@ class CallCount:
     input_tokens: int = 0
     output_tokens: int = 0
     """Tokens of the replies made, as far as the provider counted them."""
+    spent: float = 0.0
+    """US dollars that attempts cost, as far as prices are known."""
+    saved: float = 0.0
+    """US dollars that the spared replies would have cost."""
+    unpriced: int = 0
+    """Replies made whose price is not known."""
+    answers: int = 0
+    """Different answers that the rows rest on, whenever they were made."""
+    answers_input_tokens: int = 0
+    answers_output_tokens: int = 0
+    answers_uncounted: int = 0
+    """Those of them whose tokens the provider did not count."""
 
 
 @dataclass(slots=True)
@@ -61,6 +73,21 @@ class Counts:
     def spared(self) -> int:
         """Calls spared in all."""
         return sum(c.spared for c in self.calls.values())
+
+    @property
+    def spent(self) -> float:
+        """US dollars spent in all."""
+        return sum(c.spent for c in self.calls.values())
+
+    @property
+    def saved(self) -> float:
+        """US dollars saved in all."""
+        return sum(c.saved for c in self.calls.values())
+
+    @property
+    def unpriced(self) -> int:
+        """Replies made whose price is not known."""
+        return sum(c.unpriced for c in self.calls.values())
 
     @property
     def seconds(self) -> float:

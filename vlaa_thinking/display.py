@@ -70,6 +70,8 @@ def _line(counts: Counts) -> Text:
     ended, expected = counts.rows_ended, counts.expected
     rows = f"{ended:,} of {expected:,} rows" if expected else f"{ended:,} rows"
     parts = [rows, f"{counts.made:,} calls made", f"{counts.spared:,} spared"]
+    if counts.spent or counts.saved:
+        parts.append(f"{_money(counts.spent, counts.unpriced)} spent, {_money(counts.saved, 0)} saved")
     if counts.retries:
         parts.append(f"{counts.retries:,} tried again")
     parts.append(f"{_clock(counts.seconds)} elapsed")
@@ -80,6 +82,12 @@ def _line(counts: Counts) -> Text:
     elif expected and ended >= expected:
         parts.append("writing")
     return Text(" · ".join(parts))
+
+
+def _money(dollars: float, unpriced: int) -> str:
+    """Write an amount; what is not known is said, never taken for nothing."""
+    known = f"${dollars:,.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
+    return f"{known} + {unpriced:,} calls of unknown price" if unpriced else known
 
 
 def _clock(seconds: float) -> str:
@@ -117,6 +125,8 @@ def report(result: BuildResult, console: Console) -> None:
     for config, parts in funnel.splits.items():
         say(f"  {config}: " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
     say(f"{result.calls:,} calls made, {result.spared:,} spared, {result.seconds:.1f} s")
+    if result.spent or result.saved or result.unpriced:
+        say(f"{_money(result.spent, result.unpriced)} spent, {_money(result.saved, 0)} saved")
     say("")
     if result.out is None:
         say("No row was kept, so no dataset was written. `vlaa-thinking show ID` shows a row's whole way.")

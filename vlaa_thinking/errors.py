@@ -6,8 +6,10 @@
     │   ├── OutputError       the output folder is in use, or is not ours to replace
     │   └── ModelError        a model cannot be used: no key, wrong address, no answer at all
     ├── Interrupted           the user stopped the build; all that was answered is kept                   (exit 130)
+    ├── BudgetReached         the next call could pass the budget; all that was answered is kept          (exit 4)
     ├── NoReply               one call ended without a reply: its row has failed, this time only         (exit 3)
     └── Transient             one attempt of a call failed in a way that may pass; never leaves `llm/`
+        └── NotSent           and it never reached the server, so it cost nothing
 
 A fault of one row is not an error: it is the row's `Outcome`.
 """
@@ -51,6 +53,10 @@ class Interrupted(VlaaError):  # noqa: N818 - it is no error
     """The user stopped the build."""
 
 
+class BudgetReached(VlaaError):  # noqa: N818 - a state
+    """The next call could take the build past its budget."""
+
+
 class NoReply(VlaaError):  # noqa: N818 - it names a state of the world, as `StopIteration` does
     """A model gave no reply to one call, after all its tries."""
 
@@ -63,3 +69,7 @@ class Transient(VlaaError):  # noqa: N818 - a state, too
         super().__init__(message)
         self.retry_after = retry_after
         self.rate_limited = rate_limited
+
+
+class NotSent(Transient):
+    """The attempt never reached the server."""

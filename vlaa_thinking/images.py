@@ -7,6 +7,7 @@ import io
 import os
 import threading
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from vlaa_thinking.record import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from PIL.Image import Image as PillowImage
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 89_478_485
 """A larger image is taken for a decompression bomb (Pillow's own limit: a quarter of a GiB as RGB)."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM")
-"""What is read; MPO is what some phones write in a .jpg."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What is read; of JPEG's kind is also MPO, which some phones write in a .jpg."""
 
 SENDABLE = {
     "PNG": "image/png",
@@ -49,6 +50,12 @@ class Fault:
     reason: str
 
 
+BOMB = Fault(
+    code="image_bomb",
+    reason=f"the image has more than {MAX_PIXELS:,} pixels, so it is taken for a decompression bomb",
+)
+
+
 class ImageStore:
     """A folder of images by hash, with what was found out about each in the answer cache."""
 
@@ -68,8 +75,8 @@ class ImageStore:
         if isinstance(image, Path):
             try:
                 data = image.read_bytes()
-            except OSError:
-                return Fault(code="missing_image", reason=f"there is no readable image file {image.name}")
+            except (OSError, ValueError):  # ValueError: a name that can be no file's
+                return Fault(code="missing_image", reason=f"there is no readable image file {image.name[:80]}")
         else:
             data = image
         digest = hashlib.sha256(data)
@@ -95,24 +102,31 @@ class ImageStore:
         temporary.replace(path)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep to ourselves what Pillow warns of: large images, which are counted here, and odd metadata."""
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def check(data: bytes, sha256: str) -> Picture | Fault:
     """Decode an image wholly, so that what is broken is found here and not in a reader's hands."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - heavy
 
     try:
-        with _opening, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with _quietly():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         with image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                return _bomb(f"{width}x{height} pixels")
+                return BOMB
             image.load()
             return Picture(
                 sha256=sha256, format=image.format or "", width=width, height=height, bytes=len(data)
             )
-    except Image.DecompressionBombError as exc:
-        return _bomb(str(exc))
+    except Image.DecompressionBombError:
+        return BOMB
     except UnidentifiedImageError:
         return Fault(
             code="not_an_image", reason="the file is no image of a known format, whatever its name says"
@@ -121,16 +135,12 @@ def check(data: bytes, sha256: str) -> Picture | Fault:
         return Fault(code="broken_image", reason=f"the image cannot be decoded: {exc}")
 
 
-def _bomb(detail: str) -> Fault:
-    reason = f"the image has more than {MAX_PIXELS:,} pixels: {detail}"
-    return Fault(code="image_bomb", reason=reason)
-
-
 def to_send(image: Image, *, max_side: int | None, max_bytes: int | None) -> tuple[str, bytes]:
     """Bring an image into a form that a provider takes; returns (media type, bytes).
 
     The original bytes wherever they fit. Else it is decoded, turned upright, scaled down to `max_side` pixels,
-    put on white where it is transparent, and encoded as PNG, or as JPEG where PNG exceeds `max_bytes`.
+    put on white where it is transparent, and encoded as PNG, or as JPEG where PNG exceeds `max_bytes`, and
+    half as large where JPEG does, too.
     """
     data = image.read()
     fits = not (max_side and max(image.width, image.height) > max_side) and not (
@@ -141,14 +151,21 @@ def to_send(image: Image, *, max_side: int | None, max_bytes: int | None) -> tup
     from PIL import Image as Pillow  # noqa: PLC0415 - heavy
     from PIL import ImageOps  # noqa: PLC0415
 
-    with Pillow.open(io.BytesIO(data)) as opened:
+    with _quietly():
+        opened = Pillow.open(io.BytesIO(data))
+    with opened:
         opened.load()
-        picture = _flat(ImageOps.exif_transpose(opened))
+        with _quietly():
+            upright = ImageOps.exif_transpose(opened)
+        picture = _flat(upright)
     if max_side:
         picture.thumbnail((max_side, max_side), Pillow.Resampling.LANCZOS)
     encoded = _encode(picture, "PNG")
     quality = 95
-    while max_bytes and len(encoded) > max_bytes and quality >= 15:
+    while max_bytes and len(encoded) > max_bytes and max(picture.size) > 1:
+        if quality < 15:
+            quality = 95
+            picture.thumbnail((max(picture.size) // 2,) * 2, Pillow.Resampling.LANCZOS)
         encoded = _encode(picture, "JPEG", quality)
         quality -= 20
     return ("image/png" if encoded.startswith(b"\x89PNG") else "image/jpeg"), encoded
@@ -162,7 +179,9 @@ def resize_policy(max_side: int | None, max_bytes: int | None) -> Mapping[str, J
 def _flat(image: PillowImage) -> PillowImage:
     from PIL import Image as Pillow  # noqa: PLC0415 - heavy
 
-    if image.mode in ("I;16", "I", "F"):
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    if image.mode in ("I", "F"):
         low, high = image.getextrema()
         span = (float(high) - float(low)) or 1.0  # type: ignore[arg-type]  # one band: a pair of numbers
         image = image.point(lambda value: (value - float(low)) * (255.0 / span)).convert("L")  # type: ignore[arg-type]

@@ -20,8 +20,9 @@ from vlaa_thinking.counts import Counts, StepCount
 from vlaa_thinking.dataset import write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.images import ImageStore
+from vlaa_thinking.llm.budget import Budget
 from vlaa_thinking.places import Places
-from vlaa_thinking.players import players
+from vlaa_thinking.players import Table, players
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.steps import Context
@@ -132,9 +133,11 @@ async def _build(project: Project, options: _Options) -> BuildResult:
         images = ImageStore(places.images, cache)
         collection = Collection(settings, images, seed=seed, limit=options.limit)
         counts.expected = collection.expected
+        budget = None if run.budget is None else Budget(run.budget, counts)
+        table = Table(cache=cache, counts=counts, budget=budget, stack=stack)
         context = Context(
             settings=settings,
-            players=players(settings, options.llms, cache=cache, counts=counts, stack=stack),
+            players=players(settings, options.llms, table),
             checks={kind: plugin.load(v.check, settings.root) for kind, v in settings.verifiers.items()},
             images=images,
         )
@@ -149,6 +152,9 @@ async def _build(project: Project, options: _Options) -> BuildResult:
             funnel=made,
             calls=counts.made,
             spared=counts.spared,
+            spent=counts.spent,
+            saved=counts.saved,
+            unpriced=counts.unpriced,
             seconds=counts.seconds,
         )
         _note_run(places, cache, context, counts, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -27,7 +28,7 @@ class Places:
 
     def __init__(self, out: Path | str, *, replace: bool = False) -> None:
         """Name the places; nothing is touched before `with`."""
-        self.out = Path(out).absolute()
+        self.out = Path(out).resolve()
         if not self.out.name:
             raise OutputError(f"{out} cannot be an output folder: name a folder inside it")
         self.work = self.out.with_name(self.out.name + ".work")
@@ -41,19 +42,25 @@ class Places:
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Self:
-        """Take the lock, complete a swap that was cut short, and see that OUT may be replaced."""
-        self._make_work()
-        self._lock = (self.work / "lock").open("w")
+        """See that OUT may be replaced, take the lock, and complete a swap that was cut short."""
+        self._refuse_foreign(
+            thorough=False
+        )  # first, so that a folder which is refused gets nothing beside it
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.work.mkdir(parents=True, exist_ok=True)
+            lock = (self.work / "lock").open("w")
+        except OSError as exc:
+            raise OutputError(f"{self.work} cannot be written: {exc.strerror}; name another --out") from exc
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
+            lock.close()
             raise OutputError(
                 f"another build is writing {self.out}: wait for it, or name another --out"
             ) from None
-        if not self.out.exists() and (self.next / MANIFEST).is_file():
+        self._lock = lock
+        if not self.out.exists() and _is_whole(self.next):
             self.next.rename(self.out)
-        self._refuse_foreign(thorough=False)
         return self
 
     def __exit__(
@@ -66,21 +73,23 @@ class Places:
     def put(self) -> bool:
         """Bring the finished `next` to OUT; returns False where OUT held the same bytes already."""
         old, new = _read_manifest(self.out), _read_manifest(self.next)
-        if old is not None and old == new and _strange_file(self.out, old, thorough=True) is None:
+        if old is not None and old == new and _is_whole(self.out):
             shutil.rmtree(self.next)
             return False
         self._refuse_foreign(thorough=True)
-        shutil.rmtree(self.previous, ignore_errors=True)
         if self.out.exists():
+            self._make_room()
             self.out.rename(self.previous)
         self.next.rename(self.out)
         return True
 
-    def _make_work(self) -> None:
-        try:
-            self.work.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutputError(f"{self.work} cannot be made: {exc.strerror}; name another --out") from exc
+    def _make_room(self) -> None:
+        """Take `previous` out of the way: deleted where `build` can make it again, else kept under a number."""
+        if _is_whole(self.previous):
+            shutil.rmtree(self.previous)
+        elif self.previous.exists():
+            numbered = (self.work / f"previous-{n}" for n in itertools.count(1))
+            self.previous.rename(next(place for place in numbered if not place.exists()))
 
     def _refuse_foreign(self, *, thorough: bool) -> None:
         if self._replace or not self.out.exists():
@@ -91,15 +100,15 @@ class Places:
         if manifest is None:
             if any(self.out.iterdir()):
                 raise OutputError(
-                    f"{self.out} was not made by `build` (it has no {MANIFEST} of ours): "
-                    "name another --out, or allow it to be moved away with --replace"
+                    f"{self.out} was not made by `build` (it holds files and no {MANIFEST} of ours): "
+                    f"name another --out, or let --replace move it to {self.previous}"
                 )
             return
         strange = _strange_file(self.out, manifest, thorough=thorough)
         if strange:
             raise OutputError(
                 f"{self.out / strange} is not as `build` wrote it: move it away, name another --out, "
-                "or allow the folder to be moved away with --replace"
+                f"or let --replace move the folder to {self.previous}"
             )
 
 
@@ -107,6 +116,12 @@ def hash_file(path: Path) -> str:
     """Return a file's SHA-256 in hex, in bounded memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder is just as `build` wrote it."""
+    manifest = _read_manifest(folder)
+    return manifest is not None and _strange_file(folder, manifest, thorough=True) is None
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:

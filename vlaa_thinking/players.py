@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.cache import Address, Cache
+from vlaa_thinking.cache import Address
 from vlaa_thinking.errors import ModelError, SetupError
+from vlaa_thinking.llm.budget import Budgeted
 from vlaa_thinking.llm.limit import Limited
 from vlaa_thinking.llm.wrap import Cached, Counted, Retrying
+from vlaa_thinking.prices import price_of
 from vlaa_thinking.settings import ROLES, Model
 from vlaa_thinking.steps import Player
 from vlaa_thinking.toml import nearest
@@ -16,17 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
+    from vlaa_thinking.cache import Cache
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM
+    from vlaa_thinking.llm.budget import Budget
     from vlaa_thinking.settings import Role, Settings
 
 APIS = ("openai", "anthropic", "demo")
 """What `api` may be in models.toml."""
 
 
-def players(
-    settings: Settings, llms: Mapping[str, LLM] | None, *, cache: Cache, counts: Counts, stack: AsyncExitStack
-) -> dict[Role, Player]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What all players of one build share."""
+
+    cache: Cache
+    counts: Counts
+    budget: Budget | None
+    stack: AsyncExitStack
+    """Where connections are closed at the end."""
+
+
+def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) -> dict[Role, Player]:
     """Set up the model of each role; one nest a model, so that its limits hold over all its roles."""
     given = llms or {}
     for role in given:
@@ -44,11 +58,11 @@ def players(
                 llm = provider(name, model)
                 close = getattr(llm, "aclose", None)
                 if close is not None:
-                    stack.push_async_callback(close)
+                    table.stack.push_async_callback(close)
             else:
                 model, llm = Model(api="plain"), own
                 name = str(getattr(own, "identity", None) or getattr(own, "__name__", type(own).__name__))
-            nests[key] = _player(name, model, llm, own=own is not None, cache=cache, counts=counts)
+            nests[key] = _player(name, model, llm, table, own=own is not None)
         cast[role] = nests[key]
     return cast
 
@@ -70,15 +84,21 @@ def provider(name: str, model: Model) -> LLM:
     raise ModelError(f'the model "{name}" has the api "{model.api}"{nearest(model.api, APIS)}')
 
 
-def _player(name: str, model: Model, llm: LLM, *, own: bool, cache: Cache, counts: Counts) -> Player:
-    """Wrap a model: Cached(Counted(Retrying(Limited(model)))); without an identity nothing is cached."""
-    limited = Limited(llm, model.max_concurrency, rpm=model.rpm)
+def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Player:
+    """Wrap a model in its nest; without an identity nothing is cached."""
+    counts, price = table.counts, price_of(model)
+    if table.budget is not None and price is None:
+        raise SetupError(
+            f'a budget needs every price, and that of the model "{name}" is not known: set input_price and '
+            f"output_price (US dollars per million tokens) in [model.{name}] of generators/models.toml"
+        )
+    budgeted = Budgeted(llm, model=model, price=price, budget=table.budget, counts=counts)
+    limited = Limited(budgeted, model.max_concurrency, rpm=model.rpm)
     nest: LLM = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
     identity = model.identity or getattr(llm, "identity", None)
     address = None
     if identity is not None:
-        address = Address(
-            api=getattr(llm, "api", model.api), identity=identity, resize=getattr(llm, "resize", {})
-        )
-        nest = Cached(nest, cache, address, counts)
+        api, resize = getattr(llm, "api", model.api), getattr(llm, "resize", {})
+        address = Address(api=api, identity=identity, resize=resize)
+        nest = Cached(nest, table.cache, address, price=price, counts=counts)
     return Player(name=name, llm=nest, gate=limited, model=model, address=address, own=own)

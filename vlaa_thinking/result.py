@@ -24,6 +24,8 @@ class Run:
     """Move an output folder away that `build` did not make, or that was changed since."""
     cache: Path | None = None
     """The answer cache, where it is not to lie in the work folder."""
+    budget: float | None = None
+    """US dollars that this build may spend; None: no cap."""
     watch: Callable[[Counts], None] | None = None
     """Called about ten times a second with the counts, for a display."""
 
@@ -84,6 +86,12 @@ class BuildResult:
     """Replies that models were asked for."""
     spared: int
     """Replies that came from the cache or from an identical call."""
+    spent: float
+    """US dollars that this run's calls cost, as far as their prices are known."""
+    saved: float
+    """US dollars that the spared calls would have cost."""
+    unpriced: int
+    """Calls made whose price is not known."""
     seconds: float
 
     @property

@@ -54,6 +54,11 @@ class Model:
     """Seconds."""
     timeout: float = field(default=300.0, metadata=_within(0.001))
     """Seconds for a whole reply."""
+    input_price: float | None = field(default=None, metadata=_within(0))
+    output_price: float | None = field(default=None, metadata=_within(0))
+    """US dollars per million tokens; without them the price list of a library is asked."""
+    image_tokens: str | None = None
+    """How many tokens an image takes: "tiles:85,170", "area:750" or "patches:28" (`prices.image_tokens`)."""
     max_side: int | None = field(default=None, metadata=_within(1))
     """Longest side in pixels that is sent; larger images are scaled down."""
     max_image_bytes: int | None = field(default=None, metadata=_within(1000))

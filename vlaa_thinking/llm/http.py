@@ -19,7 +19,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from vlaa_thinking.errors import ModelError, Transient
+from vlaa_thinking.errors import ModelError, NotSent, Transient
 from vlaa_thinking.images import resize_policy, to_send
 from vlaa_thinking.llm import Completion, Json
 
@@ -62,7 +62,8 @@ class Endpoint:
 
     def __init__(self, name: str, model: Model, sdk: ModuleType, *, path: str, base_url: str) -> None:
         """Set up a client of `sdk` (openai or anthropic); raises `ModelError` where the key is missing."""
-        import httpx2  # noqa: PLC0415 - heavy
+        import aiohttp  # noqa: PLC0415 - heavy
+        import httpx2  # noqa: PLC0415
 
         client = {"openai": "AsyncOpenAI", "anthropic": "AsyncAnthropic"}[sdk.__name__]
         self._name = name
@@ -70,6 +71,7 @@ class Endpoint:
         self._sdk = sdk
         self._path = path
         self._raw = httpx2.Response
+        self._refused = aiohttp.ClientConnectorError
         self._client = getattr(sdk, client)(
             api_key=_key(name, model),
             base_url=base_url,
@@ -95,7 +97,8 @@ class Endpoint:
             self._note_rest(exc.response.headers)
             return self._after_error(exc.status_code, exc.response.content, exc.response.headers, sent)
         except (TimeoutError, self._sdk.APIConnectionError) as exc:
-            raise Transient(_connection_words(exc, self._model.timeout)) from exc
+            kind = NotSent if isinstance(_root(exc), self._refused) else Transient
+            raise kind(_connection_words(exc, self._model.timeout)) from exc
         completion = Completion(api=self.api, body=content, sent=sent)
         try:
             _ = completion.reply
@@ -190,12 +193,17 @@ def without_credentials(url: str) -> str:
 
 
 def _connection_words(error: BaseException, timeout: float) -> str:
+    root = _root(error)
     if isinstance(error, TimeoutError):
         return f"no whole reply within {timeout:g} s"
-    root = error
-    while root.__cause__ is not None:
-        root = root.__cause__
     return f"{type(root).__name__}: {root}"[:300]
+
+
+def _root(error: BaseException) -> BaseException:
+    """Go to the end of the chain of causes: the SDK's own class may say timeout of a refused connection."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _key(name: str, model: Model) -> str:

@@ -1,12 +1,13 @@
-"""The nest around a model: Cached(Counted(Retrying(Limited(provider)))), callables of one shape.
+"""The nest around a model: Cached(Counted(Retrying(Limited(Budgeted(provider))))), callables of one shape.
 
 The order is a contract. `Cached` is outermost, so that identical calls under way are one; `Retrying` sleeps
-outside `Limited`, so that a waiting call holds no slot; `Limited` sees every attempt.
+outside `Limited`, so that a waiting call holds no slot; `Limited` and `Budgeted` see every attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from tenacity.wait import wait_random_exponential
 
 from vlaa_thinking.cache import Address, Cache, canonical
 from vlaa_thinking.errors import ModelError, NoReply, Transient, VlaaError
+from vlaa_thinking.prices import cost
 
 if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.prices import Price
 
 LONGEST_WAIT = 60.0
 """Seconds that the waits between tries grow to."""
@@ -31,12 +34,17 @@ SILENT_SECONDS = 60.0
 class Cached:
     """Answer from the cache; join identical calls under way; record each new reply before it is read."""
 
-    def __init__(self, inner: LLM, cache: Cache, address: Address, counts: Counts) -> None:
-        """Keep the answers of `inner` under `address`."""
+    def __init__(
+        self, inner: LLM, cache: Cache, address: Address, *, price: Price | None, counts: Counts
+    ) -> None:
+        """Keep the answers of `inner` under `address`; `price` says what a spared one would have cost."""
         self._inner = inner
         self._cache = cache
         self._address = address
+        self._price = price
         self._counts = counts
+        self._rested_on: set[bytes] = set()
+        """Hashes of the answers that rows rest on: each is counted once."""
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
 
     async def __call__(self, request: Request, /) -> Completion:
@@ -44,12 +52,13 @@ class Cached:
         asked = canonical(request, self._address)
         known = self._cache.get(asked)
         if known is not None:
-            self._counts.role(request.role).spared += 1
+            self._rest_on(asked, request, known)
+            self._spare(request, known)
             return known
         shared = self._under_way.get(asked)
         if shared is not None:
             completion = await asyncio.shield(shared)
-            self._counts.role(request.role).spared += 1
+            self._spare(request, completion)
             return completion
         shared = self._under_way[asked] = asyncio.get_running_loop().create_future()
         try:
@@ -64,9 +73,26 @@ class Cached:
             raise
         else:
             shared.set_result(completion)
+            self._rest_on(asked, request, completion)
             return completion
         finally:
             del self._under_way[asked]
+
+    def _spare(self, request: Request, completion: Completion) -> None:
+        count = self._counts.role(request.role)
+        count.spared += 1
+        count.saved += cost(self._price, completion.usage) or 0.0
+
+    def _rest_on(self, asked: bytes, request: Request, completion: Completion) -> None:
+        digest = hashlib.blake2b(asked, digest_size=16).digest()
+        if digest in self._rested_on:
+            return
+        self._rested_on.add(digest)
+        count, usage = self._counts.role(request.role), completion.usage
+        count.answers += 1
+        count.answers_input_tokens += usage.input_tokens or 0
+        count.answers_output_tokens += usage.output_tokens or 0
+        count.answers_uncounted += usage.input_tokens is None or usage.output_tokens is None
 
 
 class Counted:

@@ -48,17 +48,21 @@ def read(  # noqa: PLR0913 - one key a column
     file = at.root / path
     if not file.is_file():
         raise SetupError(f'source "{at.name}": there is no file {path} in {at.root}')
+    if not (at.root / image_root).is_dir():
+        raise SetupError(f'source "{at.name}": there is no folder {image_root} in {at.root} (image_root)')
     columns = {
         "image": image, "question": question, "answer": answer, "id": id, "answers": answers, "choices": choices,
         "boxes": boxes, "notes": notes, "caption": caption, "text_question": text_question,
     }  # fmt: skip
     wanted = {field: column for field, column in columns.items() if column is not None}
-    cells, known, hint = _open(file, at.name)
+    cells, known, count = _open(file, at.name)
+    if not count:
+        raise SetupError(f'source "{at.name}": {path} holds no rows')
     for column in wanted.values():
-        if column.partition(".")[0] not in known and column not in known:
+        if column not in known:
             raise SetupError(f'source "{at.name}": {path} has no column "{column}"{nearest(column, known)}')
     find = _ImageFinder(at.root / image_root, at.name)
-    return Rows((_row(c, wanted, answer_type, find) for c in cells), hint)
+    return Rows((_row(c, wanted, answer_type, find) for c in cells), count)
 
 
 def _row(
@@ -96,9 +100,9 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any cell
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.strip()
+        return value.encode(errors="replace").decode().strip()  # JSON may hold half of a surrogate pair
     if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False)
+        return _text(json.dumps(value, ensure_ascii=False, default=str))
     return str(value)
 
 
@@ -123,71 +127,99 @@ def _box(value: Any) -> Box:  # noqa: ANN401 - any cell
 
 
 def _open(file: Path, source: str) -> tuple[Iterator[Cells], list[str], int]:
-    """Open a file by its suffix; returns its rows, its columns and about how many rows there are."""
+    """Open a file by its suffix; returns its rows, its columns and how many rows there are.
+
+    It is read once from end to end, so that what is broken in it is told before anything is paid.
+    """
     readers: dict[str, Callable[[Path], tuple[Iterator[Cells], list[str], int]]] = {
         ".csv": partial(_csv, delimiter=","),
         ".tsv": partial(_csv, delimiter="\t"),
-        ".jsonl": partial(_jsonl, source=source),
-        ".ndjson": partial(_jsonl, source=source),
-        ".json": partial(_jsonl, source=source),
+        ".jsonl": _jsonl,
+        ".ndjson": _jsonl,
+        ".json": _jsonl,
         ".parquet": _parquet,
     }
     reader = readers.get(file.suffix.lower())
     if reader is None:
-        raise SetupError(
-            f'source "{source}": {file.name} is none of the files that can be read ({", ".join(readers)})'
+        known = ", ".join(readers)
+        raise SetupError(f'source "{source}": {file.name} is none of the files that can be read ({known})')
+    try:
+        return reader(file)
+    except UnicodeDecodeError as exc:
+        message = (
+            f'source "{source}": {file.name} is not in UTF-8, see its byte {exc.start:,}: save it in UTF-8'
         )
-    return reader(file)
+        raise SetupError(message) from exc
+    except (OSError, ValueError, csv.Error) as exc:  # Arrow's own errors are among the ValueErrors
+        words = " ".join(str(exc).split())
+        raise SetupError(f'source "{source}": {file.name} cannot be read: {words}') from exc
 
 
 def _csv(file: Path, *, delimiter: str) -> tuple[Iterator[Cells], list[str], int]:
     csv.field_size_limit(sys.maxsize)
-    with file.open(encoding="utf-8-sig", newline="") as opened:  # Excel writes a byte order mark
-        columns = next(csv.reader(opened, delimiter=delimiter), [])
 
     def rows() -> Iterator[Cells]:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
+        with file.open(encoding="utf-8-sig", newline="") as opened:  # Excel writes a byte order mark
             yield from csv.DictReader(opened, delimiter=delimiter)
 
-    return rows(), columns, _lines(file) - 1
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        columns = next(csv.reader(opened, delimiter=delimiter), [])
+    return rows(), columns, sum(1 for _ in rows())
 
 
-def _jsonl(file: Path, *, source: str) -> tuple[Iterator[Cells], list[str], int]:
+def _jsonl(file: Path) -> tuple[Iterator[Cells], list[str], int]:
     def rows() -> Iterator[Cells]:
         with file.open(encoding="utf-8-sig") as opened:
             for number, line in enumerate(opened, 1):
                 if line.strip():
-                    yield _json_line(line, f'source "{source}": {file.name}, line {number}')
+                    yield _json_line(line, number)
 
-    first = next(rows(), {})
-    return rows(), list(first), _lines(file)
+    columns: dict[str, None] = {}
+    count = 0
+    for count, row in enumerate(rows(), 1):  # noqa: B007 - the last number is the count
+        columns |= dict.fromkeys(_names(row))
+    return rows(), list(columns), count
 
 
-def _json_line(line: str, where: str) -> Cells:
+def _json_line(line: str, number: int) -> Cells:
     try:
         row = json.loads(line)
     except ValueError as exc:
-        raise SetupError(f"{where}: not a JSON object on one line ({exc})") from exc
+        raise ValueError(f"line {number} is not a JSON object, one to a line ({exc})") from exc
     if not isinstance(row, dict):
-        raise SetupError(f"{where}: not a JSON object, but a {type(row).__name__}")
+        raise ValueError(f"line {number} is not a JSON object, one to a line, but a {type(row).__name__}")  # noqa: TRY004 - of the file, not of the code
     return row
+
+
+def _names(row: Cells, above: str = "") -> Iterator[str]:
+    """Give the names of all cells of a row, those in objects with dots."""
+    for name, value in row.items():
+        yield above + name
+        if isinstance(value, dict):
+            yield from _names(value, f"{above}{name}.")
 
 
 def _parquet(file: Path) -> tuple[Iterator[Cells], list[str], int]:
     import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
 
-    opened = pq.ParquetFile(file)
-
     def rows() -> Iterator[Cells]:
-        for batch in opened.iter_batches(batch_size=64):
-            yield from batch.to_pylist()
+        with pq.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(batch_size=64):
+                yield from batch.to_pylist()
 
-    return rows(), list(opened.schema_arrow.names), opened.metadata.num_rows
+    with pq.ParquetFile(file) as opened:
+        names = _fields(opened.schema_arrow)
+        return rows(), list(names), opened.metadata.num_rows
 
 
-def _lines(file: Path) -> int:
-    with file.open("rb") as opened:
-        return sum(block.count(b"\n") for block in iter(lambda: opened.read(1 << 20), b"")) or 1
+def _fields(fields: Any, above: str = "") -> Iterator[str]:  # noqa: ANN401 - pyarrow is untyped
+    """Give the names of all fields of a schema, those in structs with dots."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    for field in fields:
+        yield above + field.name
+        if pa.types.is_struct(field.type):
+            yield from _fields(field.type, f"{above}{field.name}.")
 
 
 class _ImageFinder:
@@ -205,11 +237,14 @@ class _ImageFinder:
             return cell
         if not isinstance(cell, str) or not cell.strip():
             return None
-        path = self._root / cell.strip().lstrip("/")
-        if path.is_file():
+        name = cell.strip()
+        path = self._root / name.lstrip("/")
+        try:
+            for place in (path, Path(name)) if name.startswith("/") else (path,):
+                if place.is_file():
+                    return place
+        except OSError:  # no name of a file at all, or a folder that may not be read
             return path
-        if cell.startswith("/") and Path(cell).is_file():
-            return Path(cell)
         return self._named(path)
 
     def _named(self, path: Path) -> Path:

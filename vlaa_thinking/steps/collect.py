@@ -6,14 +6,15 @@ import hashlib
 import inspect
 import operator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking import plugin
 from vlaa_thinking.checks import canonical
+from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.images import Fault, ImageStore
 from vlaa_thinking.record import Gold, Picture, Record, Row
 from vlaa_thinking.sources import Source as At
+from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from vlaa_thinking.settings import Settings, Source
     from vlaa_thinking.sources import Reader
+
+
+READERS = ("demo", "table")
+"""What `reader` may be in 1_collect.toml, beside a user's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class Collection:
 
     def __init__(self, settings: Settings, images: ImageStore, *, seed: int, limit: int | None) -> None:
         """Open the sources; raises `SetupError` for a wrong reader, option, file or column."""
+        if limit is not None and limit < 1:
+            raise SetupError(f"the limit is {limit}: it must be at least 1")
         self._images = images
         self._limit = limit
         self._taken: dict[str, int] = {source.name: 0 for source in settings.sources}
@@ -63,7 +70,7 @@ class Collection:
                     return
                 source, rows = pair
                 done = source.take is not None and self._taken[source.name] >= source.take
-                row = None if done else next(rows, None)
+                row = None if done else _next(rows, source)
                 if row is None:
                     turn.remove(pair)
                     continue
@@ -87,16 +94,35 @@ def _least(count: int, cap: int | None) -> int:
     return count if cap is None else min(count, cap)
 
 
+def _next(rows: Iterator[Row], source: Source) -> Row | None:
+    """Pull a row; what a reader raises against its contract is told, as the set-up's fault, in one sentence."""
+    try:
+        row = next(rows, None)
+    except VlaaError:
+        raise
+    except Exception as exc:
+        message = (
+            f'the reader "{source.reader}" of source "{source.name}" failed: {type(exc).__name__}: {exc}'
+        )
+        raise SetupError(message) from exc
+    if row is not None and not isinstance(row, Row):
+        message = (
+            f'the reader "{source.reader}" of source "{source.name}" gave a {type(row).__name__}, not a Row'
+        )
+        raise SetupError(message)
+    return row
+
+
 def _open(source: Source, root: Path, seed: int) -> Iterator[Row]:
     module = f"vlaa_thinking.sources.{source.reader}"
     if ":" in source.reader:
         read = plugin.load(source.reader, root)
-    elif source.reader.isidentifier() and find_spec(module) is not None:
+    elif source.reader in READERS:
         read = plugin.load(f"{module}:read", root)
     else:
         raise source.options.error(
             "reader",
-            f'there is no reader "{source.reader}"; known: demo, table, or your own "module:function"',
+            f'there is no reader "{source.reader}"{nearest(source.reader, READERS)} (or "module:function", your own)',
         )
     known = {n: p for n, p in inspect.signature(read).parameters.items() if p.kind is p.KEYWORD_ONLY}
     options = {}
@@ -107,13 +133,14 @@ def _open(source: Source, root: Path, seed: int) -> Iterator[Row]:
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in options:
             raise source.options.error("reader", f'the key "{key}" is missing')
-    rows: Iterator[Row] = read(At(name=source.name, root=root, seed=seed), **options)
-    return rows
+    return iter(read(At(name=source.name, root=root, seed=seed), **options))
 
 
 def _type(read: Reader, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - any type
     """Resolve one parameter's annotation; the others' may name what is imported for type checkers alone."""
     note = parameter.annotation
+    if note is parameter.empty:
+        return Any
     return eval(note, read.__globals__) if isinstance(note, str) else note  # noqa: S307 - the reader's own code
 
 

@@ -1,0 +1,105 @@
+"""A build's budget: nothing is sent that could take it past its cap."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.errors import BudgetReached, NotSent
+from vlaa_thinking.prices import Price, cost, input_tokens
+
+if TYPE_CHECKING:
+    from vlaa_thinking.counts import Counts
+    from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.settings import Model
+
+SURE = 2.0
+"""A reservation takes so many times the estimated input tokens: a text may hold more than it looks."""
+
+LONGEST_REPLY = 32_768
+"""Output tokens that are reserved for a request that states no limit."""
+
+
+class Budget:
+    """What one build may spend, over all its models."""
+
+    def __init__(self, most: float, counts: Counts) -> None:
+        """Allow `most` US dollars."""
+        self._most = most
+        self._counts = counts
+        self._reserved = 0.0
+        self._on_the_wire = 0
+        self._settled = asyncio.Event()
+
+    async def reserve(self, dollars: float) -> None:
+        """Set `dollars` aside; waits for calls in flight, raises `BudgetReached` when there is none to wait for."""
+        while self._counts.spent + self._reserved + dollars > self._most:
+            if self._on_the_wire == 0:
+                raise BudgetReached(
+                    f"stopped at the budget: ${self._counts.spent:.4f} of ${self._most:g} is spent and the next call "
+                    f"may take ${dollars:.4f}; every answer is kept: build again with a larger --budget"
+                )
+            self._settled.clear()
+            await self._settled.wait()
+        self._reserved += dollars
+        self._on_the_wire += 1
+
+    def settle(self, reserved: float) -> None:
+        """Give a reservation back, once what was spent is counted."""
+        self._reserved -= reserved
+        self._on_the_wire -= 1
+        self._settled.set()
+
+
+class Budgeted:
+    """Count what each attempt costs, and reserve it first where there is a budget."""
+
+    def __init__(
+        self, inner: LLM, *, model: Model, price: Price | None, budget: Budget | None, counts: Counts
+    ) -> None:
+        """Charge the attempts of `inner` at `price`; with a budget the price must be known."""
+        self._inner = inner
+        self._model = model
+        self._price = price
+        self._budget = budget
+        self._counts = counts
+
+    @property
+    def rest_until(self) -> float:
+        """The event loop's time until which the provider's headers say that nothing is left."""
+        rest: float = getattr(self._inner, "rest_until", 0.0)
+        return rest
+
+    async def __call__(self, request: Request, /) -> Completion:
+        """Make one attempt; what timed out or came back unreadable stays charged at its estimate."""
+        if self._price is None:
+            completion = await self._inner(request)
+            self._counts.role(request.role).unpriced += 1
+            return completion
+        estimate = self._estimate(request)
+        if self._budget is not None:
+            await self._budget.reserve(estimate)
+        charge = estimate
+        try:
+            completion = await self._inner(request)
+            charge = self._settled(completion, estimate)
+        except NotSent:
+            charge = 0.0
+            raise
+        finally:
+            self._counts.role(request.role).spent += charge
+            if self._budget is not None:
+                self._budget.settle(estimate)
+        return completion
+
+    def _settled(self, completion: Completion, estimate: float) -> float:
+        if completion.status >= 400:
+            return 0.0  # a request that was turned down is not charged
+        spent = cost(self._price, completion.usage)
+        return estimate if spent is None else spent
+
+    def _estimate(self, request: Request) -> float:
+        limit = request.params.get(self._model.max_tokens_field)
+        output = limit if isinstance(limit, int) else LONGEST_REPLY
+        assert self._price is not None
+        return self._price.of(SURE * input_tokens(request, self._model), output)

@@ -1,0 +1,112 @@
+"""What a call costs: prices from models.toml or a kept library; an unknown one is unknown, never zero.
+
+Tokens are estimated here for plans and reservations alone; what was spent is settled from the provider's usage.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.errors import ProjectError
+
+if TYPE_CHECKING:
+    from vlaa_thinking.llm import Image, Request, Usage
+    from vlaa_thinking.settings import Model
+
+MILLION = 1_000_000
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""Some providers are cheaper at night: one hour for all makes a dataset's cost a function of its answers."""
+
+CHARS_PER_TOKEN = 4.0
+"""A rule of thumb for English text; a plan's sample replaces it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+
+    def of(self, input_tokens: float, output_tokens: float) -> float:
+        """Return the cost in US dollars."""
+        return (self.input * input_tokens + self.output * output_tokens) / MILLION
+
+
+def price_of(model: Model) -> Price | None:
+    """Return a model's price: its own in models.toml, else the library's for its server; None if unknown."""
+    if model.input_price is not None and model.output_price is not None:
+        return Price(input=model.input_price, output=model.output_price)
+    if model.api not in DEFAULT_URL or model.model is None:
+        return None
+    return _listed(model.model, model.base_url or DEFAULT_URL[model.api])
+
+
+DEFAULT_URL = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+"""Where each API's own provider is."""
+
+
+@lru_cache(maxsize=64)
+def _listed(model: str, url: str) -> Price | None:
+    from genai_prices import Usage as Used  # noqa: PLC0415 - heavy
+    from genai_prices import calc_price  # noqa: PLC0415
+
+    thousand = Used(input_tokens=1000, output_tokens=1000)
+    try:
+        found = calc_price(thousand, model, provider_api_url=url, genai_request_timestamp=NOON)
+    except LookupError:
+        return None
+    return Price(input=float(found.input_price) * 1000, output=float(found.output_price) * 1000)
+
+
+def cost(price: Price | None, usage: Usage) -> float | None:
+    """Return what a call cost; None where price or usage is not known."""
+    if price is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return price.of(usage.input_tokens, usage.output_tokens)
+
+
+def input_tokens(request: Request, model: Model) -> float:
+    """Estimate a request's tokens: its text by length, its images by the model's rule."""
+    text = sum(len(m.text.encode()) for m in request.messages) / CHARS_PER_TOKEN
+    images = sum(image_tokens(i, model) for m in request.messages for i in m.images)
+    return text + images + 4 * len(request.messages)
+
+
+def image_tokens(image: Image, model: Model) -> float:
+    """Count an image's tokens by the rule that the model states.
+
+    "tiles:BASE,TILE": OpenAI's high detail, within 2048 x 2048, the short side at most 768, BASE and TILE for each
+    512-pixel tile. "area:PIXELS": Anthropic's, a token for so many pixels, the long side at most 1568.
+    "patches:SIDE": a token for each square of so many pixels, as Qwen-VL's 28.
+    """
+    rule = model.image_tokens or {"openai": "tiles:85,170", "anthropic": "area:750"}.get(
+        model.api, "patches:28"
+    )
+    name, _, text = rule.partition(":")
+    try:
+        numbers = [float(n) for n in text.split(",")]
+    except ValueError:
+        numbers = []
+    width, height = _within(image.width, image.height, model.max_side)
+    if name == "tiles" and len(numbers) == 2:
+        width, height = _within(width, height, 2048)
+        shrink = min(1.0, 768 / min(width, height))
+        return numbers[0] + numbers[1] * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
+    if name == "area" and len(numbers) == 1:
+        width, height = _within(width, height, 1568)
+        return width * height / numbers[0]
+    if name == "patches" and len(numbers) == 1:
+        return math.ceil(width / numbers[0]) * math.ceil(height / numbers[0])
+    message = f'image_tokens = "{rule}" is no rule: write "tiles:85,170", "area:750" or "patches:28"'
+    raise ProjectError(message, file="generators/models.toml")
+
+
+def _within(width: float, height: float, most: int | None) -> tuple[float, float]:
+    shrink = min(1.0, most / max(width, height)) if most else 1.0
+    return max(1.0, width * shrink), max(1.0, height * shrink)
