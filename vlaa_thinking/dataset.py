@@ -251,6 +251,7 @@ class _Shard:
     def __init__(self, path: Path, config: str, row_group_bytes: int) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.parquet as pq  # noqa: PLC0415
+        from datasets import config as defaults  # noqa: PLC0415
         from datasets.arrow_writer import get_parquet_column_options  # noqa: PLC0415
 
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -262,12 +263,16 @@ class _Shard:
         self._pa = pa
         self._schema = columns.arrow_schema
         self._names = list(columns)
+        chunking: Any = defaults.DEFAULT_CDC_OPTIONS
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
-            use_content_defined_chunking=True,
+            use_content_defined_chunking=chunking,
             write_page_index=True,
             **get_parquet_column_options(columns, self._schema),
+        )
+        self._writer.add_key_value_metadata(  # as `push_to_hub` does
+            {"content_defined_chunking": json.dumps(chunking)}
         )
         self._most = row_group_bytes
         self._pending: list[dict[str, Any]] = []

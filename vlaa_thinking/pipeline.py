@@ -10,38 +10,32 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from vlaa_thinking import card, plugin
-from vlaa_thinking.cache import Cache
-from vlaa_thinking.counts import Counts, StepCount
+from vlaa_thinking import card
 from vlaa_thinking.dataset import write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
-from vlaa_thinking.images import ImageStore
-from vlaa_thinking.llm.budget import Budget
-from vlaa_thinking.places import Places
-from vlaa_thinking.players import Table, players
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
+from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.spool import Spool
-from vlaa_thinking.steps import Context
 from vlaa_thinking.steps.caption import caption
-from vlaa_thinking.steps.collect import Collected, Collection
 from vlaa_thinking.steps.curate import curate, mark
 from vlaa_thinking.steps.distill import distill
 from vlaa_thinking.steps.rewrite import rewrite
 from vlaa_thinking.steps.verify import verify
-from vlaa_thinking.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from vlaa_thinking.counts import Counts, StepCount
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.project import Project
     from vlaa_thinking.record import Record
-    from vlaa_thinking.steps import Step
+    from vlaa_thinking.steps import Context, Step
+    from vlaa_thinking.steps.collect import Collected, Collection
 
 STEPS: tuple[Step, ...] = (caption, distill, rewrite, verify)
 """The steps between `collect`, which makes records, and `curate`, which sees all of them."""
@@ -80,10 +74,17 @@ def build(
         raise SetupError(
             "an event loop is running here (a notebook?): use `await abuild(...)` instead of `build(...)`"
         )
-    options = _Options(
-        out=out, profile=profile, limit=limit, seed=seed, llms=llms, run=run or Run(), ctrl_c=True
+    options = Options(
+        project=project,
+        out=out,
+        profile=profile,
+        limit=limit,
+        seed=seed,
+        llms=llms,
+        run=run or Run(),
+        ctrl_c=True,
     )
-    return asyncio.run(_build(project, options))
+    return asyncio.run(_build(options))
 
 
 async def abuild(
@@ -97,55 +98,32 @@ async def abuild(
     run: Run | None = None,
 ) -> BuildResult:
     """Do what `build` does, inside a running event loop; Ctrl-C is left to whoever runs the loop."""
-    options = _Options(
-        out=out, profile=profile, limit=limit, seed=seed, llms=llms, run=run or Run(), ctrl_c=False
+    options = Options(
+        project=project,
+        out=out,
+        profile=profile,
+        limit=limit,
+        seed=seed,
+        llms=llms,
+        run=run or Run(),
+        ctrl_c=False,
     )
-    return await _build(project, options)
+    return await _build(options)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Options:
-    """The arguments of `build`."""
-
-    out: Path | str
-    profile: str | None
-    limit: int | None
-    seed: int | None
-    llms: Mapping[str, LLM] | None
-    run: Run
-    ctrl_c: bool
-
-
-async def _build(project: Project, options: _Options) -> BuildResult:
-    run = options.run
-    settings = project.settings(options.profile, run.preset)
-    seed = settings.curate.seed if options.seed is None else options.seed
-    counts = Counts()
-    stop = Stop(counts)
-    async with AsyncExitStack() as stack:
-        if options.ctrl_c:
-            stack.enter_context(stop.on_ctrl_c())
-        places = stack.enter_context(Places(options.out, replace=run.replace))
-        cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
+async def _build(options: Options) -> BuildResult:
+    async with made_ready(options) as setup, AsyncExitStack() as stack:
+        counts, places = setup.counts, setup.places
         spool = stack.enter_context(
-            closing(Spool(places.spool, fresh=True, between_rows=stop.raise_if_wanted))
+            closing(Spool(places.spool, fresh=True, between_rows=setup.stop.raise_if_wanted))
         )
-        images = ImageStore(places.images, cache)
-        collection = Collection(settings, images, seed=seed, limit=options.limit)
+        collection = setup.collection()
         counts.expected = collection.expected
-        budget = None if run.budget is None else Budget(run.budget, counts)
-        table = Table(cache=cache, counts=counts, budget=budget, stack=stack)
-        context = Context(
-            settings=settings,
-            players=players(settings, options.llms, table),
-            checks={kind: plugin.load(v.check, settings.root) for kind, v in settings.verifiers.items()},
-            images=images,
-        )
-        stack.push_async_callback(_end, asyncio.create_task(_watch(run, counts)))
-        gates = {id(p.gate): p.gate for p in context.players.values() if p.gate}
-        await stop.watch(_first_pass(collection, context, spool, counts), gates.values())
+        stack.push_async_callback(_end, asyncio.create_task(_watch(setup.run, counts)))
+        gates = {id(p.gate): p.gate for p in setup.context.players.values() if p.gate}
+        await setup.stop.watch(_first_pass(collection, setup.context, spool, counts), gates.values())
         _refuse_nothing(spool, collection)
-        made, changed = await asyncio.to_thread(_second_pass, spool, collection, context, places, seed)
+        made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup)
         result = BuildResult(
             out=places.out if made.kept else None,
             changed=changed,
@@ -157,7 +135,7 @@ async def _build(project: Project, options: _Options) -> BuildResult:
             unpriced=counts.unpriced,
             seconds=counts.seconds,
         )
-        _note_run(places, cache, context, counts, result)
+        _note_run(setup, result)
         return result
 
 
@@ -204,17 +182,15 @@ async def _first_pass(collection: Collection, context: Context, spool: Spool, co
         raise _first(failures) from None
 
 
-def _second_pass(
-    spool: Spool, collection: Collection, context: Context, places: Places, seed: int
-) -> tuple[Funnel, bool]:
+def _second_pass(spool: Spool, collection: Collection, setup: Setup) -> tuple[Funnel, bool]:
     """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
-    settings = context.settings
-    spool.decide(list(curate(spool.facts(), settings.curate, seed)))
+    settings, places = setup.settings, setup.places
+    spool.decide(list(curate(spool.facts(), settings.curate, setup.seed)))
     made = funnel(spool, collection.not_taken)
     if not made.kept:
         return made, False
-    splits = write_splits(places.next, spool, context.images, settings)
-    manifest = card.manifest(settings, made, splits, spool, context.players, seed)
+    splits = write_splits(places.next, spool, setup.images, settings)
+    manifest = card.manifest(settings, made, splits, spool, setup.context.players, setup.seed)
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest)
     return made, places.put()
@@ -276,23 +252,27 @@ async def _end(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _note_run(places: Places, cache: Cache, context: Context, counts: Counts, result: BuildResult) -> None:
+def _note_run(setup: Setup, result: BuildResult) -> None:
     """Write down what this run did, and what `show` needs to walk a row's way again."""
+    counts = setup.counts
     note = {
-        "project": str(context.settings.root),
-        "profile": context.settings.profile,
-        "preset": context.settings.preset,
-        "cache": str(cache.path.absolute()),
+        "project": str(setup.settings.root),
+        "profile": setup.settings.profile,
+        "preset": setup.settings.preset,
+        "cache": str(setup.cache.path.absolute()),
         "players": {
             role: {"name": p.name, "own": p.own, "address": asdict(p.address) if p.address else None}
-            for role, p in context.players.items()
+            for role, p in setup.context.players.items()
         },
         "seconds": round(counts.seconds, 3),
         "calls": {role: asdict(count) for role, count in sorted(counts.calls.items())},
         "retries": counts.retries,
+        "spent": counts.spent,
+        "saved": counts.saved,
+        "unpriced": counts.unpriced,
         "rows": result.funnel.rows,
         "kept": result.funnel.kept,
         "dropped": result.funnel.dropped,
         "failed": result.funnel.failed,
     }
-    places.run.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    setup.places.run.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
-from vlaa_thinking.cache import Address
-from vlaa_thinking.errors import ModelError, SetupError
+from vlaa_thinking.cache import Address, canonical
+from vlaa_thinking.errors import ModelError, NoReply, SetupError
+from vlaa_thinking.images import resize_policy
+from vlaa_thinking.llm import Completion, Request
 from vlaa_thinking.llm.budget import Budgeted
 from vlaa_thinking.llm.limit import Limited
 from vlaa_thinking.llm.wrap import Cached, Counted, Retrying
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.llm.budget import Budget
     from vlaa_thinking.settings import Role, Settings
+
+Told = Callable[[str, Request, bytes, Completion | None], None]
+"""Hears of a request: its model's name, itself, its canonical form, its answer if there is one."""
 
 APIS = ("openai", "anthropic", "demo")
 """What `api` may be in models.toml."""
@@ -67,6 +74,38 @@ def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) ->
     return cast
 
 
+def recalled(settings: Settings, cache: Cache, told: Told) -> dict[Role, Player]:
+    """Set up players that answer from the cache alone: no key is needed and no call is made.
+
+    `told` hears of every request, with its canonical form and the answer; where there is none, the row fails.
+    """
+    from vlaa_thinking.demo.teacher import Teacher  # noqa: PLC0415 - imported when asked for
+
+    cast: dict[Role, Player] = {}
+    for role in ROLES:
+        name = settings.roles[role]
+        model = settings.models[name]
+        own = Teacher.identity if model.api == "demo" else None
+        cast[role] = recalling(name, model, address_of(model, own), cache, told)
+    return cast
+
+
+def recalling(
+    name: str, model: Model, address: Address | None, cache: Cache, told: Told, *, own: bool = False
+) -> Player:
+    """Make one such player."""
+
+    async def recall(request: Request, /) -> Completion:
+        asked = canonical(request, address) if address else b""
+        completion = cache.get(asked) if asked else None
+        told(name, request, asked, completion)
+        if completion is None:
+            raise NoReply("this was not asked yet")
+        return completion
+
+    return Player(name=name, llm=recall, gate=None, model=model, address=address, own=own)
+
+
 def provider(name: str, model: Model) -> LLM:
     """Make the model itself; its SDK is imported only here."""
     if model.api == "openai":
@@ -84,6 +123,21 @@ def provider(name: str, model: Model) -> LLM:
     raise ModelError(f'the model "{name}" has the api "{model.api}"{nearest(model.api, APIS)}')
 
 
+def address_of(model: Model, own: str | None = None) -> Address | None:
+    """Say where a model's answers stand in the cache: by its declared identity, else its own, else its server."""
+    identity = model.identity or own or (without_credentials(model.url) if model.url else None)
+    if identity is None:
+        return None
+    resize = resize_policy(model.max_side, model.max_image_bytes)
+    return Address(api=model.api, identity=identity, resize=resize)
+
+
+def without_credentials(url: str) -> str:
+    """Take user, password and query out of a URL."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
 def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Player:
     """Wrap a model in its nest; without an identity nothing is cached."""
     counts, price = table.counts, price_of(model)
@@ -95,10 +149,7 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
     budgeted = Budgeted(llm, model=model, price=price, budget=table.budget, counts=counts)
     limited = Limited(budgeted, model.max_concurrency, rpm=model.rpm)
     nest: LLM = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
-    identity = model.identity or getattr(llm, "identity", None)
-    address = None
-    if identity is not None:
-        api, resize = getattr(llm, "api", model.api), getattr(llm, "resize", {})
-        address = Address(api=api, identity=identity, resize=resize)
+    address = address_of(model, getattr(llm, "identity", None))
+    if address is not None:
         nest = Cached(nest, table.cache, address, price=price, counts=counts)
     return Player(name=name, llm=nest, gate=limited, model=model, address=address, own=own)

@@ -42,13 +42,9 @@ def price_of(model: Model) -> Price | None:
     """Return a model's price: its own in models.toml, else the library's for its server; None if unknown."""
     if model.input_price is not None and model.output_price is not None:
         return Price(input=model.input_price, output=model.output_price)
-    if model.api not in DEFAULT_URL or model.model is None:
+    if model.url is None or model.model is None:
         return None
-    return _listed(model.model, model.base_url or DEFAULT_URL[model.api])
-
-
-DEFAULT_URL = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
-"""Where each API's own provider is."""
+    return _listed(model.model, model.url)
 
 
 @lru_cache(maxsize=64)

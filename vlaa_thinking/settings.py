@@ -23,6 +23,10 @@ def _within(least: float, most: float = inf) -> dict[str, tuple[float, float]]:
     return {"range": (least, most)}
 
 
+DEFAULT_URL = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+"""Where each API's own provider is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One model of models.toml: where it is, what it takes, how it is treated."""
@@ -63,6 +67,11 @@ class Model:
     """Longest side in pixels that is sent; larger images are scaled down."""
     max_image_bytes: int | None = field(default=None, metadata=_within(1000))
     """Largest image file that is sent; larger ones are encoded anew, smaller."""
+
+    @property
+    def url(self) -> str | None:
+        """The server's address; None for a model that is no server."""
+        return self.base_url or DEFAULT_URL.get(self.api)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,8 +68,8 @@ class Table:
     def error(self, key: str, message: str) -> ProjectError:
         """Make the error for a fault at `key`."""
         table, line = self._place(key)
-        where = f" in [{table}]" if table else ""
-        return ProjectError(f"{message}{where}", file=self.file, line=line)
+        where = f"in [{table}], " if table else ""
+        return ProjectError(f"{where}{message}", file=self.file, line=line)
 
     def _place(self, key: str) -> tuple[str, int]:
         """Find the table and the line where `key` stands; if it does not, where its table begins."""

@@ -12,22 +12,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlaa_thinking import plugin
-from vlaa_thinking.cache import Address, Cache, canonical
+from vlaa_thinking.cache import Address, Cache
 from vlaa_thinking.counts import Counts
-from vlaa_thinking.errors import NoReply, OutputError
+from vlaa_thinking.errors import OutputError
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.pipeline import walk
 from vlaa_thinking.places import Places
+from vlaa_thinking.players import recalling
 from vlaa_thinking.project import Project
 from vlaa_thinking.settings import ROLES, Model
+from vlaa_thinking.setup import context_of
 from vlaa_thinking.spool import Spool
-from vlaa_thinking.steps import Context, Player
 
 if TYPE_CHECKING:
     from vlaa_thinking.llm import Completion, Request
+    from vlaa_thinking.players import Told
     from vlaa_thinking.record import Record
     from vlaa_thinking.settings import Role, Settings
+    from vlaa_thinking.steps import Player
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +84,15 @@ async def _walk_again(
     record: Record, settings: Settings, note: dict[str, Any], cache: Cache, places: Places
 ) -> tuple[Exchange, ...]:
     exchanges: list[Exchange] = []
-    context = Context(
-        settings=settings,
-        players={role: _recalled(role, settings, note["players"][role], cache, exchanges) for role in ROLES},
-        checks={kind: plugin.load(v.check, settings.root) for kind, v in settings.verifiers.items()},
-        images=ImageStore(places.images, cache),
-    )
+
+    def told(model: str, request: Request, _asked: bytes, completion: Completion | None) -> None:
+        exchange = Exchange(
+            step=request.step, role=request.role, model=model, request=request, completion=completion
+        )
+        exchanges.append(exchange)
+
+    cast = {role: _player(role, settings, note["players"][role], cache, told) for role in ROLES}
+    context = context_of(settings, ImageStore(places.images, cache), cast)
     await walk(_start(record), context, Counts())
     return tuple(exchanges)
 
@@ -102,24 +107,11 @@ def _start(record: Record) -> Record:
     return replace(record, cues=(), models=(), **blank)
 
 
-def _recalled(
-    role: Role, settings: Settings, noted: dict[str, Any], cache: Cache, exchanges: list[Exchange]
-) -> Player:
-    """Make a player that answers from the cache alone, and writes down what it was asked."""
+def _player(role: Role, settings: Settings, noted: dict[str, Any], cache: Cache, told: Told) -> Player:
+    """Make the player of a role as the last build had it; a caller's own is known by its note alone."""
     address = Address(**noted["address"]) if noted["address"] else None
-
-    async def recall(request: Request, /) -> Completion:
-        completion = cache.get(canonical(request, address)) if address else None
-        exchange = Exchange(
-            step=request.step, role=role, model=noted["name"], request=request, completion=completion
-        )
-        exchanges.append(exchange)
-        if completion is None:
-            raise NoReply("this was not asked yet")
-        return completion
-
     model = Model(api="plain") if noted["own"] else settings.models[settings.roles[role]]
-    return Player(name=noted["name"], llm=recall, gate=None, model=model, address=address, own=noted["own"])
+    return recalling(noted["name"], model, address, cache, told, own=noted["own"])
 
 
 def _note(places: Places) -> dict[str, Any]:

@@ -35,8 +35,7 @@ class Anthropic(Endpoint):
         """Set up a client; raises `ModelError` where the key is missing."""
         import anthropic  # noqa: PLC0415 - heavy
 
-        base_url = model.base_url or "https://api.anthropic.com"
-        super().__init__(name, model, anthropic, path="/v1/messages", base_url=base_url)
+        super().__init__(name, model, anthropic, path="/v1/messages")
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""

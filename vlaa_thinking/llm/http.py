@@ -17,10 +17,9 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from vlaa_thinking.errors import ModelError, NotSent, Transient
-from vlaa_thinking.images import resize_policy, to_send
+from vlaa_thinking.images import to_send
 from vlaa_thinking.llm import Completion, Json
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Endpoint:
     api: str
     """The name of the module that reads this API's bodies."""
 
-    def __init__(self, name: str, model: Model, sdk: ModuleType, *, path: str, base_url: str) -> None:
+    def __init__(self, name: str, model: Model, sdk: ModuleType, *, path: str) -> None:
         """Set up a client of `sdk` (openai or anthropic); raises `ModelError` where the key is missing."""
         import aiohttp  # noqa: PLC0415 - heavy
         import httpx2  # noqa: PLC0415
@@ -74,7 +73,7 @@ class Endpoint:
         self._refused = aiohttp.ClientConnectorError
         self._client = getattr(sdk, client)(
             api_key=_key(name, model),
-            base_url=base_url,
+            base_url=model.url,
             max_retries=0,
             timeout=httpx2.Timeout(model.timeout, connect=model.connect_timeout),
             http_client=sdk.DefaultAioHttpClient(
@@ -83,8 +82,6 @@ class Endpoint:
         )
         self.rest_until = 0.0
         """The event loop's time until which the server's headers say that nothing is left."""
-        self.identity = model.identity or without_credentials(base_url)
-        self.resize = resize_policy(model.max_side, model.max_image_bytes)
 
     async def post(self, body: Mapping[str, Json], sent: tuple[str, ...]) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
@@ -184,12 +181,6 @@ def _duration(text: str) -> float:
             return 0.0
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+)(ms|h|m|s)", text))
-
-
-def without_credentials(url: str) -> str:
-    """Take user, password and query out of a URL."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def _connection_words(error: BaseException, timeout: float) -> str:

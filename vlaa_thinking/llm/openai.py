@@ -35,8 +35,7 @@ class OpenAI(Endpoint):
         """Set up a client; raises `ModelError` where the key is missing."""
         import openai  # noqa: PLC0415 - heavy
 
-        base_url = model.base_url or "https://api.openai.com/v1"
-        super().__init__(name, model, openai, path="/chat/completions", base_url=base_url)
+        super().__init__(name, model, openai, path="/chat/completions")
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""

@@ -147,12 +147,26 @@ def _open(file: Path, source: str) -> tuple[Iterator[Cells], list[str], int]:
         return reader(file)
     except UnicodeDecodeError as exc:
         message = (
-            f'source "{source}": {file.name} is not in UTF-8, see its byte {exc.start:,}: save it in UTF-8'
+            f'source "{source}": {file.name}, line {_undecoded(file)}, is not in UTF-8: save it in UTF-8'
         )
         raise SetupError(message) from exc
-    except (OSError, ValueError, csv.Error) as exc:  # Arrow's own errors are among the ValueErrors
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        csv.Error,
+    ) as exc:  # Arrow's own errors are among the ValueErrors
         words = " ".join(str(exc).split())
         raise SetupError(f'source "{source}": {file.name} cannot be read: {words}') from exc
+
+
+def _undecoded(file: Path) -> int:
+    """Find the first line that is not in UTF-8."""
+    with file.open("rb") as opened:
+        for number, line in enumerate(opened, 1):
+            if line.decode(errors="ignore").encode() != line:
+                return number
+    return 1
 
 
 def _csv(file: Path, *, delimiter: str) -> tuple[Iterator[Cells], list[str], int]:
@@ -184,8 +198,9 @@ def _jsonl(file: Path) -> tuple[Iterator[Cells], list[str], int]:
 def _json_line(line: str, number: int) -> Cells:
     try:
         row = json.loads(line)
-    except ValueError as exc:
-        raise ValueError(f"line {number} is not a JSON object, one to a line ({exc})") from exc
+    except json.JSONDecodeError as exc:
+        message = f"line {number} is not a JSON object, one to a line: {exc.msg} (column {exc.colno})"
+        raise ValueError(message) from exc
     if not isinstance(row, dict):
         raise ValueError(f"line {number} is not a JSON object, one to a line, but a {type(row).__name__}")  # noqa: TRY004 - of the file, not of the code
     return row

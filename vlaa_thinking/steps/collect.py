@@ -122,7 +122,7 @@ def _open(source: Source, root: Path, seed: int) -> Iterator[Row]:
     else:
         raise source.options.error(
             "reader",
-            f'there is no reader "{source.reader}"{nearest(source.reader, READERS)} (or "module:function", your own)',
+            f'there is no reader "{source.reader}" (your own is "module:function"){nearest(source.reader, READERS)}',
         )
     known = {n: p for n, p in inspect.signature(read).parameters.items() if p.kind is p.KEYWORD_ONLY}
     options = {}

@@ -1,0 +1,110 @@
+"""A build made ready: its places open, its sources, its models and its checks in hand."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vlaa_thinking import plugin
+from vlaa_thinking.cache import Cache
+from vlaa_thinking.counts import Counts
+from vlaa_thinking.images import ImageStore
+from vlaa_thinking.llm.budget import Budget
+from vlaa_thinking.places import Places
+from vlaa_thinking.players import Table, Told, players, recalled
+from vlaa_thinking.steps import Context
+from vlaa_thinking.steps.collect import Collection
+from vlaa_thinking.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from vlaa_thinking.llm import LLM
+    from vlaa_thinking.project import Project
+    from vlaa_thinking.result import Run
+    from vlaa_thinking.settings import Role, Settings
+    from vlaa_thinking.steps import Player
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The arguments of `build`."""
+
+    project: Project
+    out: Path | str
+    profile: str | None
+    limit: int | None
+    seed: int | None
+    llms: Mapping[str, LLM] | None
+    run: Run
+    ctrl_c: bool
+    """Whether Ctrl-C is listened to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the two passes work with."""
+
+    run: Run
+    settings: Settings
+    seed: int
+    counts: Counts
+    stop: Stop
+    places: Places
+    cache: Cache
+    images: ImageStore
+    context: Context
+    """With models that are called."""
+    limit: int | None
+
+    def collection(self) -> Collection:
+        """Open the sources; raises `SetupError` for a wrong reader, option, file or column."""
+        return Collection(self.settings, self.images, seed=self.seed, limit=self.limit)
+
+    def recalled(self, told: Told) -> Context:
+        """Return a context whose models answer from the cache alone; `told` hears of each request."""
+        return context_of(self.settings, self.images, recalled(self.settings, self.cache, told))
+
+
+@asynccontextmanager
+async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[Setup]:
+    """Open all that a build needs, and close it at the end; without `calls` no model is set up, so no key needed."""
+    run = options.run
+    settings = options.project.settings(options.profile, run.preset)
+    counts = Counts()
+    stop = Stop(counts)
+    async with AsyncExitStack() as stack:
+        if options.ctrl_c:
+            stack.enter_context(stop.on_ctrl_c())
+        places = stack.enter_context(Places(options.out, replace=run.replace))
+        cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
+        images = ImageStore(places.images, cache)
+        if calls:
+            budget = None if run.budget is None else Budget(run.budget, counts)
+            cast = players(
+                settings, options.llms, Table(cache=cache, counts=counts, budget=budget, stack=stack)
+            )
+        else:
+            cast = recalled(settings, cache, lambda *_: None)
+        yield Setup(
+            run=run,
+            settings=settings,
+            seed=settings.curate.seed if options.seed is None else options.seed,
+            counts=counts,
+            stop=stop,
+            places=places,
+            cache=cache,
+            images=images,
+            context=context_of(settings, images, cast),
+            limit=options.limit,
+        )
+
+
+def context_of(settings: Settings, images: ImageStore, cast: Mapping[Role, Player]) -> Context:
+    """Return what the steps of a project may use, with these players."""
+    checks = {
+        kind: plugin.load(verifier.check, settings.root) for kind, verifier in settings.verifiers.items()
+    }
+    return Context(settings=settings, players=cast, checks=checks, images=images)
