@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vlaa_thinking.forecast import Plan, plan
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.pipeline import abuild, build
     from vlaa_thinking.project import Project
@@ -19,6 +20,7 @@ __all__ = [
     "Completion",
     "Gold",
     "Outcome",
+    "Plan",
     "Project",
     "Record",
     "Request",
@@ -28,10 +30,12 @@ __all__ = [
     "Trace",
     "abuild",
     "build",
+    "plan",
     "show",
 ]
 
 _HOMES = {
+    "forecast": ("Plan", "plan"),
     "llm": ("LLM", "Completion", "Request"),
     "pipeline": ("abuild", "build"),
     "project": ("Project",),

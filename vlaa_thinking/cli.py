@@ -78,6 +78,34 @@ def build(
 
 
 @app.command()
+def plan(
+    project: Folder = None,
+    out: Out = Path("vlaa-dataset"),
+    profile: Annotated[str | None, typer.Option(help="A profile of generators/models.toml.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A preset of the rule files.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take so many input rows.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed, in place of the project's.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Really run so many rows first, to know better.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="An answer cache, in place of OUT.work's.")] = None,
+) -> None:
+    """Say how many calls and dollars a build will take, before it takes them.
+
+    Example: vlaa-thinking plan my-project --profile paper --sample 50
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, Run  # noqa: PLC0415
+    from vlaa_thinking import plan as make_plan  # noqa: PLC0415
+    from vlaa_thinking.display import foretell  # noqa: PLC0415
+
+    with _told():
+        chosen = Project.open(project) if project else Project.default()
+        run = Run(preset=preset, cache=cache)
+        made = make_plan(chosen, out=out, profile=profile, limit=limit, seed=seed, sample=sample, run=run)
+    foretell(made, Console())
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if need be.")],
 ) -> None:

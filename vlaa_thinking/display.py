@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from vlaa_thinking.counts import Counts
+    from vlaa_thinking.forecast import Plan
     from vlaa_thinking.result import BuildResult
     from vlaa_thinking.trace import Exchange, Trace
 
@@ -143,6 +144,46 @@ def report(result: BuildResult, console: Console) -> None:
         )
 
 
+def foretell(plan: Plan, console: Console) -> None:
+    """Print what a build is expected to take."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("step", no_wrap=True)
+    for name in ("calls", "answered", "tokens in", "out", "low", "expected", "high"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for step in plan.steps:
+        tokens = (_short(step.input_tokens), _short(step.output_tokens))
+        dollars = (_dollars(step.low), _dollars(step.expected), _dollars(step.high))
+        table.add_row(step.step, f"{step.calls:,.0f}", f"{step.cached:,}", *tokens, *dollars)
+    calls, answered = sum(s.calls for s in plan.steps), sum(s.cached for s in plan.steps)
+    dollars = (_dollars(plan.low), _dollars(plan.expected), _dollars(plan.high))
+    table.add_row("in all", f"{calls:,.0f}", f"{answered:,}", "", "", *dollars)
+    console.print(table)
+    say = _sayer(console)
+    say("")
+    if plan.spent:
+        say(
+            f"${plan.spent:,.4f} was spent on the sample; its answers are kept and cost nothing in the build."
+        )
+    if plan.sampled:
+        say(f"{plan.rows:,} rows; foretold from {plan.sampled:,} whose whole way is known.")
+    else:
+        say(f"{plan.rows:,} rows; foretold by rules of thumb: --sample 50 runs 50 rows and knows better.")
+    if plan.expected is None:
+        say("A price is not known: set input_price and output_price of that model in generators/models.toml.")
+
+
+def _short(tokens: float) -> str:
+    if tokens < 10_000:
+        return f"{tokens:,.0f}"
+    return f"{tokens / 1000:,.0f}k" if tokens < 10_000_000 else f"{tokens / 1_000_000:,.0f}M"
+
+
+def _dollars(amount: float | None) -> str:
+    return (
+        "unknown" if amount is None else f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.4f}"
+    )
+
+
 def tell(trace: Trace, console: Console) -> None:
     """Print one row's whole way."""
     record, say = trace.record, _sayer(console)
@@ -178,7 +219,8 @@ def tell(trace: Trace, console: Console) -> None:
 def _tell_exchange(exchange: Exchange, console: Console) -> None:
     say = _sayer(console)
     say("")
-    say(f"--- {exchange.step}: {exchange.role} {exchange.model} ---")
+    key = f", key {exchange.key[:12]}" if exchange.key else ""
+    say(f"--- {exchange.step}: {exchange.role} {exchange.model}{key} ---")
     params = ", ".join(f"{k}={v}" for k, v in exchange.request.params.items())
     say(f"[params] {params}")
     for message in exchange.request.messages:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -74,36 +74,51 @@ def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) ->
     return cast
 
 
-def recalled(settings: Settings, cache: Cache, told: Told) -> dict[Role, Player]:
-    """Set up players that answer from the cache alone: no key is needed and no call is made.
-
-    `told` hears of every request, with its canonical form and the answer; where there is none, the row fails.
-    """
+def recalled(settings: Settings, llms: Mapping[str, LLM] | None, cache: Cache) -> dict[Role, Player]:
+    """Set up players that answer from the cache alone: no key is needed and no call is made."""
     from vlaa_thinking.demo.teacher import Teacher  # noqa: PLC0415 - imported when asked for
 
     cast: dict[Role, Player] = {}
     for role in ROLES:
-        name = settings.roles[role]
-        model = settings.models[name]
-        own = Teacher.identity if model.api == "demo" else None
-        cast[role] = recalling(name, model, address_of(model, own), cache, told)
+        own = (llms or {}).get(role)
+        name, model = settings.roles[role], settings.models[settings.roles[role]]
+        identity = Teacher.identity if model.api == "demo" else None
+        if own is not None:
+            identity = getattr(own, "identity", None)
+            name, model = str(identity or getattr(own, "__name__", type(own).__name__)), Model(api="plain")
+        player = Player(
+            name=name,
+            llm=nobody,
+            gate=None,
+            model=model,
+            address=address_of(model, identity),
+            own=own is not None,
+        )
+        cast[role] = recalling(player, cache, lambda *_: None)
     return cast
 
 
-def recalling(
-    name: str, model: Model, address: Address | None, cache: Cache, told: Told, *, own: bool = False
-) -> Player:
-    """Make one such player."""
+async def nobody(request: Request, /) -> Completion:
+    """Answer for a player that is never to be asked."""
+    raise NoReply(f"nobody plays the {request.role}")
+
+
+def recalling(player: Player, cache: Cache, told: Told) -> Player:
+    """Return the player as one that answers from the cache alone.
+
+    `told` hears of every request, with its canonical form and its answer; where there is none, the row fails.
+    """
+    address = player.address
 
     async def recall(request: Request, /) -> Completion:
         asked = canonical(request, address) if address else b""
         completion = cache.get(asked) if asked else None
-        told(name, request, asked, completion)
+        told(player.name, request, asked, completion)
         if completion is None:
             raise NoReply("this was not asked yet")
         return completion
 
-    return Player(name=name, llm=recall, gate=None, model=model, address=address, own=own)
+    return replace(player, llm=recall, gate=None)
 
 
 def provider(name: str, model: Model) -> LLM:

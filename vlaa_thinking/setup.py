@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import plugin
@@ -12,7 +12,7 @@ from vlaa_thinking.counts import Counts
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.llm.budget import Budget
 from vlaa_thinking.places import Places
-from vlaa_thinking.players import Table, Told, players, recalled
+from vlaa_thinking.players import Table, Told, players, recalled, recalling
 from vlaa_thinking.steps import Context
 from vlaa_thinking.steps.collect import Collection
 from vlaa_thinking.stop import Stop
@@ -65,7 +65,8 @@ class Setup:
 
     def recalled(self, told: Told) -> Context:
         """Return a context whose models answer from the cache alone; `told` hears of each request."""
-        return context_of(self.settings, self.images, recalled(self.settings, self.cache, told))
+        cast = {role: recalling(p, self.cache, told) for role, p in self.context.players.items()}
+        return replace(self.context, players=cast)
 
 
 @asynccontextmanager
@@ -87,7 +88,7 @@ async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[S
                 settings, options.llms, Table(cache=cache, counts=counts, budget=budget, stack=stack)
             )
         else:
-            cast = recalled(settings, cache, lambda *_: None)
+            cast = recalled(settings, options.llms, cache)
         yield Setup(
             run=run,
             settings=settings,

@@ -18,18 +18,18 @@ from vlaa_thinking.errors import OutputError
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.pipeline import walk
 from vlaa_thinking.places import Places
-from vlaa_thinking.players import recalling
+from vlaa_thinking.players import nobody, recalling
 from vlaa_thinking.project import Project
 from vlaa_thinking.settings import ROLES, Model
 from vlaa_thinking.setup import context_of
 from vlaa_thinking.spool import Spool
+from vlaa_thinking.steps import Player
 
 if TYPE_CHECKING:
     from vlaa_thinking.llm import Completion, Request
     from vlaa_thinking.players import Told
     from vlaa_thinking.record import Record
     from vlaa_thinking.settings import Role, Settings
-    from vlaa_thinking.steps import Player
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,8 @@ def _player(role: Role, settings: Settings, noted: dict[str, Any], cache: Cache,
     """Make the player of a role as the last build had it; a caller's own is known by its note alone."""
     address = Address(**noted["address"]) if noted["address"] else None
     model = Model(api="plain") if noted["own"] else settings.models[settings.roles[role]]
-    return recalling(noted["name"], model, address, cache, told, own=noted["own"])
+    player = Player(name=noted["name"], llm=nobody, gate=None, model=model, address=address, own=noted["own"])
+    return recalling(player, cache, told)
 
 
 def _note(places: Places) -> dict[str, Any]:

@@ -1,0 +1,306 @@
+"""What a build will ask and cost, before anything is spent.
+
+Every row is walked on recorded answers alone, up to the first call that was not made yet. That call is known word
+for word, so its input is counted; what follows it is foretold from rows whose whole way is known: a sample that is
+really run (`sample`), or rows built earlier. Without any, rules of thumb stand in, and the plan says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vlaa_thinking.counts import Counts
+from vlaa_thinking.errors import SetupError
+from vlaa_thinking.pipeline import walk
+from vlaa_thinking.prices import input_tokens, price_of
+from vlaa_thinking.result import Run
+from vlaa_thinking.setup import Options, Setup, made_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.prices import Price
+    from vlaa_thinking.project import Project
+    from vlaa_thinking.record import Record
+
+ASKING = ("caption", "distill", "rewrite", "verify")
+"""The steps that ask a model."""
+
+USUAL = {
+    "caption": (1.0, 700, 350),
+    "distill": (1.0, 700, 900),
+    "rewrite": (0.5, 1100, 700),
+    "verify": (0.3, 350, 40),
+}
+"""Rules of thumb by step: calls a row, input and output tokens a call."""
+
+GUESS = 2.0
+"""Without a sample a cost may be so many times larger or smaller."""
+
+SURE = 2.0
+"""With one, the range is so many standard errors wide on each side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStep:
+    """What one step is expected to take."""
+
+    step: str
+    model: str
+    calls: float
+    """Calls to be made."""
+    cached: int
+    """Calls that are answered already, and cost nothing."""
+    input_tokens: float
+    output_tokens: float
+    low: float | None
+    expected: float | None
+    """US dollars; None where the model's price is not known."""
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a build is expected to take."""
+
+    rows: int
+    sampled: int
+    """Rows whose whole way is known, on which the forecast rests; 0: rules of thumb."""
+    steps: tuple[PlanStep, ...]
+    spent: float
+    """US dollars that the sample cost."""
+
+    @property
+    def low(self) -> float | None:
+        """US dollars at the least."""
+        return _sum([s.low for s in self.steps])
+
+    @property
+    def expected(self) -> float | None:
+        """US dollars expected; None where a price is not known."""
+        return _sum([s.expected for s in self.steps])
+
+    @property
+    def high(self) -> float | None:
+        """US dollars at the most."""
+        return _sum([s.high for s in self.steps])
+
+
+def plan(
+    project: Project,
+    *,
+    out: Path | str = "vlaa-dataset",
+    profile: str | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    llms: Mapping[str, LLM] | None = None,
+    sample: int = 0,
+    run: Run | None = None,
+) -> Plan:
+    """Say what `build` with the same arguments will ask and cost.
+
+    `sample` rows are really run first (their answers are kept, and cost nothing later); 0 spends nothing and
+    needs no key. Raises `SetupError` as `build` does.
+    """
+    options = Options(
+        project=project,
+        out=out,
+        profile=profile,
+        limit=limit,
+        seed=seed,
+        llms=llms,
+        run=run or Run(),
+        ctrl_c=True,
+    )
+    return asyncio.run(_plan(options, sample))
+
+
+async def _plan(options: Options, sample: int) -> Plan:
+    async with made_ready(options, calls=sample > 0) as setup:
+        survey = await _survey(setup, sample)
+        if survey.rows == 0:
+            raise SetupError("the sources gave no rows: see the paths in generators/1_collect.toml")
+        await setup.stop.watch(
+            _run_sample(setup, survey.chosen), [p.gate for p in setup.context.players.values() if p.gate]
+        )
+        if survey.chosen:
+            survey = await _survey(setup, 0)
+        return _foretell(setup, survey)
+
+
+@dataclass(slots=True)
+class _Way:
+    """What one row asked, step by step."""
+
+    calls: dict[str, list[tuple[float, int, int]]] = field(default_factory=lambda: defaultdict(list))
+    """Estimated input, counted input and output tokens of each answered call."""
+    missing: str | None = None
+    """The step whose call is not made yet."""
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What is known of all rows."""
+
+    rows: int = 0
+    known: dict[str, list[_Way]] = field(default_factory=lambda: defaultdict(list))
+    """Whole ways, by source."""
+    open: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """Rows by source and the step at which their way is not known yet."""
+    asked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    """Different calls to be made there, and their estimated input tokens."""
+    cached: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    chosen: list[Record] = field(default_factory=list)
+    """The rows to be run as a sample: those whose ids hash lowest."""
+
+
+async def _survey(setup: Setup, sample: int) -> _Survey:
+    """Walk every row on recorded answers."""
+    survey = _Survey()
+    way = _Way()
+    source = ""
+    seen: set[bytes] = set()
+
+    def told(_model: str, request: Request, asked: bytes, completion: Completion | None) -> None:
+        model = setup.context.players[setup.settings.prompts[request.step].head.role].model
+        tokens = input_tokens(request, model)
+        digest = hashlib.blake2b(asked, digest_size=16).digest()
+        fresh = digest not in seen
+        seen.add(digest)
+        if completion is None:
+            way.missing = request.step
+            count, total = survey.asked.get((source, request.step), (0, 0.0))
+            survey.asked[source, request.step] = (count + fresh, total + tokens * fresh)
+            return
+        survey.cached[request.step] += fresh
+        usage = completion.usage
+        way.calls[request.step].append(
+            (tokens, usage.input_tokens or round(tokens), usage.output_tokens or 0)
+        )
+
+    context = setup.recalled(told)
+    lowest: list[tuple[int, int, Record]] = []
+    for number, collected in enumerate(setup.collection()):
+        record = collected.record
+        way, source = _Way(), record.source
+        survey.rows += 1
+        if record.outcome is not None:
+            continue
+        await walk(record, context, Counts())
+        if way.missing is None:
+            survey.known[source].append(way)
+        else:
+            survey.open[source, way.missing] += 1
+        if sample:
+            heapq.heappush(lowest, (-int(record.key[:16], 16), number, record))
+            if len(lowest) > sample:
+                heapq.heappop(lowest)
+        if number % 64 == 0:
+            await asyncio.sleep(0)  # Ctrl-C and the display want their turn
+            setup.stop.raise_if_wanted()
+    survey.chosen = [record for _, _, record in lowest]
+    return survey
+
+
+async def _run_sample(setup: Setup, chosen: list[Record]) -> None:
+    """Run the sample's rows for real; their answers go to the cache."""
+    await asyncio.gather(*(walk(record, setup.context, setup.counts) for record in chosen))
+
+
+def _foretell(setup: Setup, survey: _Survey) -> Plan:
+    """Add up what is to be asked, from the calls that are known and the ways that are."""
+    totals = {step: [0.0, 0.0, 0.0, 0.0] for step in ASKING}  # calls, input, output, variance of the cost
+    for (source, at), rows in survey.open.items():
+        ways = survey.known.get(source) or [w for known in survey.known.values() for w in known]
+        for step in ASKING[ASKING.index(at) :]:
+            _add(totals[step], setup, survey, source, step, ways, rows=rows, at=at)
+    steps = tuple(_step(setup, survey, step, totals[step]) for step in ASKING)
+    return Plan(rows=survey.rows, sampled=_sampled(survey), steps=steps, spent=setup.counts.spent)
+
+
+def _add(
+    total: list[float],
+    setup: Setup,
+    survey: _Survey,
+    source: str,
+    step: str,
+    ways: list[_Way],
+    *,
+    rows: int,
+    at: str,
+) -> None:
+    """Add the calls that `rows` rows, whose way is open from the step `at`, will make at `step`."""
+    reached = [w for w in ways if w.calls.get(at)]
+    here = [call for w in reached for call in w.calls.get(step, [])]
+    share, mean_in, mean_out = USUAL[step]
+    if step == "rewrite" and setup.settings.rewrite.send == "all":
+        share = 1.0
+    if reached:
+        share = len(here) / len(reached)
+    calls = rows * share
+    if here:
+        mean_in, mean_out = _mean([c[1] for c in here]), _mean([c[2] for c in here])
+    tokens_in = calls * mean_in
+    if step == at:
+        first, estimated = survey.asked[source, at]
+        calls = first * (share if reached else 1.0)  # a truncated reply is asked for once more
+        off = sum(c[1] for c in here) / sum(c[0] for c in here) if here else 1.0
+        tokens_in = estimated * off * (calls / first if first else 1.0)
+    total[0] += calls
+    total[1] += tokens_in
+    total[2] += calls * mean_out
+    price = _price(setup, step)
+    if len(here) > 1 and price is not None:
+        costs = [price.of(c[1], c[2]) for c in here]
+        mean = _mean(costs)
+        variance = sum((c - mean) ** 2 for c in costs) / (len(costs) - 1)
+        total[3] += calls**2 * variance / len(costs) + calls * variance
+
+
+def _step(setup: Setup, survey: _Survey, step: str, total: list[float]) -> PlanStep:
+    calls, tokens_in, tokens_out, variance = total
+    role = setup.settings.prompts[step].head.role
+    price = _price(setup, step)
+    expected = 0.0 if calls == 0 else None if price is None else price.of(tokens_in, tokens_out)
+    low = high = expected
+    if expected:
+        spread = SURE * math.sqrt(variance)
+        guessed = _sampled(survey) < 2
+        low = expected / GUESS if guessed else max(0.0, expected - spread)
+        high = expected * GUESS if guessed else expected + spread
+    return PlanStep(
+        step=step,
+        model=setup.context.players[role].name,
+        calls=calls,
+        cached=survey.cached[step],
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        low=low,
+        expected=expected,
+        high=high,
+    )
+
+
+def _price(setup: Setup, step: str) -> Price | None:
+    return price_of(setup.context.players[setup.settings.prompts[step].head.role].model)
+
+
+def _sampled(survey: _Survey) -> int:
+    return sum(len(ways) for ways in survey.known.values())
+
+
+def _mean(values: list[float] | list[int]) -> float:
+    return sum(values) / len(values)
+
+
+def _sum(parts: list[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
