@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vlaa_thinking.checks import math
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.record import Score
 from vlaa_thinking.steps import parse, unfinished
@@ -55,24 +56,21 @@ async def verify(record: Record, ctx: Context) -> Record:
 
 
 async def _by_rule(record: Record, ctx: Context) -> Score:
-    """Run the check of the record's answer type; in a thread, where it may take longer than a moment."""
-    kind = record.gold.answer_type
-    check = ctx.checks[kind]
-    gold = replace(record.gold, tolerance=ctx.settings.verifiers[kind].tolerance)
+    """Run the check of the record's answer type; what math's fast paths leave open goes to a thread."""
+    verifier = ctx.settings.verifiers[record.gold.answer_type]
+    check = ctx.checks[record.gold.answer_type]
+    gold = replace(record.gold, tolerance=verifier.tolerance)
     prediction = record.prediction or ""
     try:
-        if kind == "math":
-            score: Any = await asyncio.to_thread(check, prediction, gold)
-        else:
-            score = check(prediction, gold)
+        score: Any = math.exact(prediction, gold) if check is math.check else check(prediction, gold)
+        if score is None and check is math.check:
+            score = await asyncio.to_thread(check, prediction, gold)
     except Exception as exc:
-        name = ctx.settings.verifiers[kind].check
-        raise SetupError(
-            f'the check "{name}" failed on row {record.id}: {type(exc).__name__}: {exc}'
-        ) from exc
+        what = f"{type(exc).__name__}: {exc}"
+        raise SetupError(f'the check "{verifier.check}" failed on row {record.id}: {what}') from exc
     if not isinstance(score, Score):
-        name = ctx.settings.verifiers[kind].check
-        raise SetupError(f'the check "{name}" gave a {type(score).__name__} on row {record.id}, not a Score')
+        what = type(score).__name__
+        raise SetupError(f'the check "{verifier.check}" gave a {what} on row {record.id}, not a Score')
     return score
 
 
