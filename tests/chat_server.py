@@ -22,6 +22,8 @@ def say_hello(_request: dict[str, Any], /) -> Reply:
 class ChatServer:
     """`POST /v1/chat/completions` on 127.0.0.1, answered by a hook; it counts and keeps what it was asked."""
 
+    path = "/v1/chat/completions"
+
     def __init__(self, reply: Callable[[dict[str, Any]], Reply] = say_hello, *, latency: float = 0.0) -> None:
         self.reply = reply
         self.latency = latency
@@ -58,7 +60,7 @@ class ChatServer:
 
     @property
     def calls(self) -> int:
-        """How many chat completions were asked for, whatever they were answered with."""
+        """How many replies were asked for, whatever they were answered with."""
         with self._lock:
             return len(self._requests)
 
@@ -98,9 +100,13 @@ class ChatServer:
             case (status, extra, body):
                 return status, extra, _encoded(body)
             case dict():
-                return 200, {}, _encoded(_completion(request, reply, number))
+                return 200, {}, _encoded(self.form(request, reply, number))
             case str():
-                return 200, {}, _encoded(_completion(request, {"content": reply}, number))
+                return 200, {}, _encoded(self.form(request, {"content": reply}, number))
+
+    def form(self, request: dict[str, Any], message: dict[str, Any], number: int) -> dict[str, Any]:
+        """Put a hook's message into the API's form."""
+        return _completion(request, message, number)
 
 
 class _Server(ThreadingHTTPServer):
@@ -149,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if self.path != "/v1/chat/completions":
+        assert isinstance(self.server, _Server)
+        if self.path != self.server.chat.path:
             self._send(404, {}, _encoded(_error(f"no such path: {self.path}")))
             return
         try:
@@ -157,7 +164,6 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             self._send(400, {}, _encoded(_error(f"not JSON: {error}")))
             return
-        assert isinstance(self.server, _Server)
         self._send(*self.server.chat.answer(request, dict(self.headers.items())))
 
     def do_GET(self) -> None:

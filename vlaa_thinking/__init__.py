@@ -4,7 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vlaa_thinking.differ import Difference
     from vlaa_thinking.forecast import Plan, plan
+    from vlaa_thinking.garbage import DryBuild, Garbage, cache_gc
+    from vlaa_thinking.ledger import CacheLine, CacheStats, Explanation, cache_stats, explain
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.pipeline import abuild, build
     from vlaa_thinking.project import Project
@@ -17,7 +20,13 @@ __version__ = "0.1.0"
 __all__ = [
     "LLM",
     "BuildResult",
+    "CacheLine",
+    "CacheStats",
     "Completion",
+    "Difference",
+    "DryBuild",
+    "Explanation",
+    "Garbage",
     "Gold",
     "Outcome",
     "Plan",
@@ -30,12 +39,18 @@ __all__ = [
     "Trace",
     "abuild",
     "build",
+    "cache_gc",
+    "cache_stats",
+    "explain",
     "plan",
     "show",
 ]
 
 _HOMES = {
+    "differ": ("Difference",),
     "forecast": ("Plan", "plan"),
+    "garbage": ("DryBuild", "Garbage", "cache_gc"),
+    "ledger": ("CacheLine", "CacheStats", "Explanation", "cache_stats", "explain"),
     "llm": ("LLM", "Completion", "Request"),
     "pipeline": ("abuild", "build"),
     "project": ("Project",),

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 import threading
+import time
 import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,24 @@ from vlaa_thinking.errors import SetupError
 from vlaa_thinking.llm import Completion, Json, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 SCHEME = 1
 """The version of the key's form and of the file's tables."""
 
-_TABLES = """
-CREATE TABLE answers (
-  key BLOB PRIMARY KEY, api TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, sent TEXT NOT NULL,
-  asked BLOB NOT NULL
-);
-CREATE TABLE images (sha256 BLOB PRIMARY KEY, facts TEXT NOT NULL);
-"""
+OPENING_SECONDS = 30.0
+"""How long a file that others are opening is waited for."""
+
+_TABLES = (
+    (
+        "CREATE TABLE answers (key BLOB PRIMARY KEY, who TEXT NOT NULL, api TEXT NOT NULL, status INTEGER NOT NULL, "
+        "body BLOB NOT NULL, sent TEXT NOT NULL, asked BLOB NOT NULL)"
+    ),
+    "CREATE TABLE images (sha256 BLOB PRIMARY KEY, facts TEXT NOT NULL)",
+)
+
+_MAGIC = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,22 @@ class Address:
     """The model's declared identity; by default its base URL without credentials."""
     resize: Mapping[str, Json]
     """The resize policy with its numbers."""
+
+    def who(self, model: Json) -> str:
+        """Name a model at this address."""
+        return f"{self.api} {self.identity} {model or ''}".strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One stored answer."""
+
+    key: bytes
+    asked: bytes
+    """The request in canonical form."""
+    completion: Completion
+    size: int
+    """Bytes that it takes in the file, compressed."""
 
 
 def canonical(request: Request, address: Address) -> bytes:
@@ -72,43 +94,80 @@ class Cache:
 
     def __init__(self, path: Path) -> None:
         """Open the file, make it if need be; raises `SetupError` if it is no cache of this version."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as file:
+                start = file.read(len(_MAGIC))
+            if start and start != _MAGIC:
+                raise SetupError(f"{path} is no answer cache, and no SQLite file at all")
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise SetupError(f"{path} cannot be used as an answer cache: {exc.strerror}") from exc
+        try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-            self._open()
+            self._wait_for(self._open)
         except sqlite3.DatabaseError as exc:
             raise SetupError(f"{path} cannot be used as an answer cache: {exc}") from exc
 
+    def _wait_for(self, opening: Callable[[], None]) -> None:
+        """Open the file; where another build is making it at this moment, SQLite does not wait by itself."""
+        give_up = time.monotonic() + OPENING_SECONDS
+        while True:
+            try:
+                return opening()
+            except SetupError:
+                self._db.close()
+                raise
+            except sqlite3.OperationalError as exc:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if (
+                    exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                    or time.monotonic() > give_up
+                ):
+                    self._db.close()
+                    raise
+                time.sleep(0.02)
+
     def _open(self) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        """Look before anything is changed: a file that is not ours is left as it is."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={SCHEME}; COMMIT;")
-        elif version != SCHEME:
-            self._db.close()
+        if version not in (0, SCHEME):
             raise SetupError(
                 f"{self.path} is an answer cache of version {version}, this package reads version {SCHEME}; "
                 "name another file with --cache, or install the package that wrote it"
             )
+        if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise SetupError(f"{self.path} is a database of another program, and no answer cache")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("BEGIN IMMEDIATE")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:  # nobody else made the tables meanwhile
+            for statement in _TABLES:
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version={SCHEME}")
+        self._db.execute("COMMIT")
 
     def get(self, asked: bytes) -> Completion | None:
         """Return the reply to a request in canonical form, if it is there."""
         with self._lock:
             row = self._db.execute(
-                "SELECT api, status, body, sent FROM answers WHERE key = ?", (_digest(asked),)
+                "SELECT api, status, body, sent FROM answers WHERE key = ?", (key_of(asked),)
             ).fetchone()
         if row is None:
             return None
         api, status, body, sent = row
         return Completion(api=api, status=status, body=zlib.decompress(body), sent=tuple(sent.split()))
 
-    def put(self, asked: bytes, completion: Completion) -> None:
-        """Record a finished reply; committed on return."""
+    def put(self, asked: bytes, completion: Completion, *, who: str = "") -> None:
+        """Record a finished reply of the model `who`; committed on return."""
         row = (
-            _digest(asked),
+            key_of(asked),
+            who,
             completion.api,
             completion.status,
             zlib.compress(completion.body, 1),
@@ -116,7 +175,13 @@ class Cache:
             zlib.compress(asked, 1),
         )
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def knows(self, who: str) -> bool:
+        """Say whether this model ever gave an answer."""
+        query = "SELECT 1 FROM answers WHERE who = ? AND status < 400 LIMIT 1"
+        with self._lock:
+            return self._db.execute(query, (who,)).fetchone() is not None
 
     def image(self, sha256: bytes) -> dict[str, Any] | None:
         """Return what was found out about an image."""
@@ -131,10 +196,51 @@ class Cache:
                 "INSERT OR REPLACE INTO images VALUES (?, ?)", (sha256, json.dumps(asdict(facts)))
             )
 
+    def answers(self) -> Iterator[Stored]:
+        """Give all stored answers, in key order; the cache must stay open and unchanged meanwhile."""
+        query = (
+            "SELECT key, api, status, body, sent, asked, "
+            "length(key) + length(api) + length(body) + length(sent) + length(asked) FROM answers ORDER BY key"
+        )
+        for key, api, status, body, sent, asked, size in self._db.execute(query):
+            reply = Completion(api=api, status=status, body=zlib.decompress(body), sent=tuple(sent.split()))
+            yield Stored(key=key, asked=zlib.decompress(asked), completion=reply, size=size)
+
+    def keys(self) -> set[bytes]:
+        """Return the keys of all stored answers."""
+        with self._lock:
+            return {key for (key,) in self._db.execute("SELECT key FROM answers")}
+
+    def beginning_with(self, digits: str) -> list[bytes]:
+        """Return the canonical forms of the requests whose key begins with these hexadecimal digits."""
+        least, most = bytes.fromhex(digits.ljust(64, "0")), bytes.fromhex(digits.ljust(64, "f"))
+        with self._lock:
+            rows = self._db.execute("SELECT asked FROM answers WHERE key BETWEEN ? AND ?", (least, most))
+            return [zlib.decompress(asked) for (asked,) in rows]
+
+    def count_images(self) -> int:
+        """Count the images that something is known of."""
+        with self._lock:
+            (count,) = self._db.execute("SELECT COUNT(*) FROM images").fetchone()
+        return int(count)
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Delete the answers with these keys, all or none, and give their room back."""
+        try:
+            with self._lock, self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany("DELETE FROM answers WHERE key = ?", ((key,) for key in keys))
+            with self._lock:
+                self._db.execute("VACUUM")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as exc:
+            raise SetupError(f"{self.path} cannot be cleared up now: {exc}; is a build using it?") from exc
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
 
-def _digest(asked: bytes) -> bytes:
+def key_of(asked: bytes) -> bytes:
+    """Return the key of a request in canonical form."""
     return hashlib.sha256(asked).digest()

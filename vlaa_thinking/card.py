@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 import vlaa_thinking
 from vlaa_thinking.dataset import CONFIGS, features
 from vlaa_thinking.errors import ProjectError
+from vlaa_thinking.prices import price_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from jinja2 import Template
+
     from vlaa_thinking.dataset import Split
     from vlaa_thinking.result import Funnel
     from vlaa_thinking.settings import Role, Settings
+    from vlaa_thinking.setup import Setup
     from vlaa_thinking.spool import Spool
     from vlaa_thinking.steps import Player
+
+TEMPLATE = "cards/dataset.md.jinja"
+"""The body of a dataset's README.md."""
 
 SIZES = (
     (10**3, "n<1K"),
@@ -32,22 +39,16 @@ SIZES = (
 """The Hub's size categories, up to which number of rows."""
 
 
-def manifest(
-    settings: Settings,
-    made: Funnel,
-    splits: Sequence[Split],
-    spool: Spool,
-    players: Mapping[Role, Player],
-    seed: int,
-) -> dict[str, Any]:
+def manifest(setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool) -> dict[str, Any]:
     """Gather what is to be said of a dataset; every value is a function of answers, project and seed."""
-    roles = {role: _model(player) for role, player in players.items()}
+    settings = setup.settings
+    roles = {role: _model(player) for role, player in setup.context.players.items()}
     return {
         "made_by": "vlaa-thinking",
         "version": vlaa_thinking.__version__,
         "profile": settings.profile,
         "preset": settings.preset,
-        "seed": seed,
+        "seed": setup.seed,
         "models": roles,
         "rows": {"in": made.rows, "kept": made.kept, "dropped": made.dropped, "failed": made.failed},
         "not_taken": made.not_taken,
@@ -78,6 +79,7 @@ def manifest(
         "sources": _by(spool, "source"),
         "licenses": {s.name: s.license for s in settings.sources},
         "answer_types": _by(spool, "answer_type"),
+        "answers": {role: _answers(setup, role) for role in settings.roles},
         "rules": _rules(settings),
         "project": settings.hashes,
     }
@@ -85,6 +87,17 @@ def manifest(
 
 def write(folder: Path, settings: Settings, facts: Mapping[str, Any], splits: Sequence[Split]) -> None:
     """Write README.md: front matter that `datasets` reads, then the project's template over the manifest."""
+    template = read_template(settings.template)
+    try:
+        text = template.render(m=facts, card=settings.curate.card, default=_default(splits))
+    except Exception as exc:  # a template can raise whatever Python can
+        raise ProjectError(f"cannot be rendered: {exc}", file=TEMPLATE) from exc
+    front = _front_matter(settings, splits)
+    (folder / "README.md").write_text(f"---\n{front}\n---\n\n{text.strip()}\n", encoding="utf-8")
+
+
+def read_template(source: str) -> Template:
+    """Read the card's template; raises `ProjectError` where it is not one, before anything is paid."""
     from jinja2 import StrictUndefined, TemplateSyntaxError  # noqa: PLC0415 - heavy
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
 
@@ -97,14 +110,9 @@ def write(folder: Path, settings: Settings, facts: Mapping[str, Any], splits: Se
     )
     room.filters["code"] = _code
     try:
-        text = room.from_string(settings.template).render(
-            m=facts, card=settings.curate.card, default=_default(splits)
-        )
-    except Exception as exc:  # a template can raise whatever Python can
-        line = exc.lineno if isinstance(exc, TemplateSyntaxError) else None
-        raise ProjectError(f"cannot be rendered: {exc}", file="cards/dataset.md.jinja", line=line) from exc
-    front = _front_matter(settings, splits)
-    (folder / "README.md").write_text(f"---\n{front}\n---\n\n{text.strip()}\n", encoding="utf-8")
+        return room.from_string(source)
+    except TemplateSyntaxError as exc:
+        raise ProjectError(f"cannot be rendered: {exc}", file=TEMPLATE, line=exc.lineno) from exc
 
 
 def _front_matter(settings: Settings, splits: Sequence[Split]) -> str:
@@ -162,6 +170,22 @@ def _rules(settings: Settings) -> dict[str, Any]:
         "leaks": asdict(settings.leaks),
         "curate": {name: curate[name] for name in ("rl", "validation_share", "caps")},
         "take": {s.name: s.take for s in settings.sources},
+    }
+
+
+def _answers(setup: Setup, role: Role) -> dict[str, Any]:
+    """Count the different answers of a role that the rows rest on, whenever they were made, and their cost."""
+    player, count = setup.context.players[role], setup.counts.role(role)
+    if player.address is None:
+        return {"answers": None, "input_tokens": None, "output_tokens": None, "usd": None}
+    price = price_of(player.model)
+    known = price is not None and not count.answers_uncounted
+    usd = price.of(count.answers_input_tokens, count.answers_output_tokens) if price and known else None
+    return {
+        "answers": count.answers,
+        "input_tokens": count.answers_input_tokens,
+        "output_tokens": count.answers_output_tokens,
+        "usd": None if usd is None else round(usd, 6),
     }
 
 

@@ -55,6 +55,12 @@ def build(
         Path | None, typer.Option(help="An answer cache to use, in place of OUT.work's.")
     ] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this run may spend.")] = None,
+    again: Annotated[
+        str, typer.Option(help="Ask anew for replies stored as truncated, refused, filtered or empty: a,b.")
+    ] = "",
+    log: Annotated[
+        Path | None, typer.Option(help="A file that gets a line of JSON for each call and each row.")
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Move an OUT away that `build` did not make.")
     ] = False,
@@ -71,7 +77,10 @@ def build(
 
     with _told(), Progress(Console(stderr=True)) as watch:
         chosen = Project.open(project) if project else Project.default()
-        run = Run(preset=preset, replace=replace, cache=cache, budget=budget, watch=watch)
+        states = tuple(state.strip() for state in again.split(",") if state.strip())
+        run = Run(
+            preset=preset, replace=replace, cache=cache, budget=budget, again=states, log=log, watch=watch
+        )
         result = run_build(chosen, out=out, profile=profile, limit=limit, seed=seed, run=run)
     report(result, Console())
     raise typer.Exit(result.exit_code)
@@ -139,6 +148,102 @@ def show(
     with _told():
         for found in trace(row, out=out):
             tell(found, Console())
+
+
+cache_app = typer.Typer(
+    help="""Look into the stored answers: count them, compare two calls, clear out what nobody asks.
+
+    Example: vlaa-thinking cache stats
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(cache_app, name="cache")
+
+Stored = Annotated[
+    Path | None, typer.Option("--cache", metavar="PATH", help="The cache file, in place of OUT.work's.")
+]
+
+
+@cache_app.command()
+def stats(out: Out = Path("vlaa-dataset"), cache: Stored = None) -> None:
+    """Count the stored answers by model, step and state.
+
+    Example: vlaa-thinking cache stats --out my-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import cache_stats  # noqa: PLC0415
+    from vlaa_thinking.cache_display import tell_stats  # noqa: PLC0415
+
+    with _told():
+        tell_stats(cache_stats(out=out, cache=cache), Console())
+
+
+@cache_app.command()
+def explain(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A key's beginning, as `show` prints it, or ROW:STEP.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other call.")],
+    out: Out = Path("vlaa-dataset"),
+    cache: Stored = None,
+) -> None:
+    """Say why two calls are not the same one.
+
+    Example: vlaa-thinking cache explain counting/0003:distill counting/0004:distill
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import explain as compare  # noqa: PLC0415
+    from vlaa_thinking.cache_display import tell_differences  # noqa: PLC0415
+
+    with _told():
+        tell_differences(compare(a, b, out=out, cache=cache), Console())
+
+
+@cache_app.command()
+def gc(
+    projects: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR", help="The projects that use the cache; without any, OUT's own."),
+    ] = None,
+    out: Out = Path("vlaa-dataset"),
+    cache: Stored = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Look at this profile alone; may be given again.")
+    ] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="And at this preset alone.")
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="A seed that was built with, too.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+) -> None:
+    """List the answers that projects no longer ask for; with --yes, delete them.
+
+    A row that meets a call not stored yet keeps every answer to the prompts of that step and the later ones.
+
+    Example: vlaa-thinking cache gc my-project other-project --yes
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, cache_gc  # noqa: PLC0415
+    from vlaa_thinking.cache_display import tell_garbage  # noqa: PLC0415
+
+    with _told():
+        named = [Project.open(folder) for folder in projects or ()]
+        found = cache_gc(
+            named,
+            out=out,
+            cache=cache,
+            profiles=profile or (),
+            presets=preset or (),
+            seeds=seed or (),
+            delete=yes,
+        )
+        tell_garbage(found, Console())
 
 
 @contextmanager

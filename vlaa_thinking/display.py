@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -57,13 +59,12 @@ class Progress:
 
 def _steps(counts: Counts) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.add_column("step")
+    table.add_column("step", no_wrap=True)
     for name in ("done", "under way", "dropped", "failed"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for name, step in counts.steps.items():
         if name != "curate":
-            row = (step.done, step.under_way, step.dropped, step.failed)
-            table.add_row(name, *(str(n) if n else "." for n in row))
+            table.add_row(name, *map(_count, (step.done, step.under_way, step.dropped, step.failed)))
     return table
 
 
@@ -85,6 +86,10 @@ def _line(counts: Counts) -> Text:
     return Text(" · ".join(parts))
 
 
+def _count(number: int) -> str:
+    return f"{number:,}" if number else "."
+
+
 def _money(dollars: float, unpriced: int) -> str:
     """Write an amount; what is not known is said, never taken for nothing."""
     known = f"${dollars:,.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
@@ -101,21 +106,14 @@ def report(result: BuildResult, console: Console) -> None:
     """Print what a build came to: the funnel, the sum, the calls, and how to load it."""
     funnel = result.funnel
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    table.add_column("step")
+    table.add_column("step", no_wrap=True)
     for name in ("in", "out", "dropped", "failed"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
     for step in funnel.steps:
-        why = ", ".join(f"{code} {count}" for code, count in step.dropped.items())
-        dropped = sum(step.dropped.values())
-        table.add_row(
-            step.step,
-            str(step.rows_in),
-            str(step.rows_out),
-            str(dropped or "."),
-            str(step.failed or "."),
-            why,
-        )
+        why = ", ".join(f"{code} {count:,}" for code, count in step.dropped.items())
+        counts = (step.rows_in, step.rows_out, sum(step.dropped.values()), step.failed)
+        table.add_row(step.step, *map(_count, counts), Text(why))
     console.print(table)
     say = _sayer(console)
     say("")
@@ -123,11 +121,16 @@ def report(result: BuildResult, console: Console) -> None:
     say(
         f"{funnel.rows:,} rows in = {funnel.kept:,} kept + {funnel.dropped:,} dropped + {funnel.failed:,} failed{left}"
     )
-    for config, parts in funnel.splits.items():
+    rejected = {"rejected": {"train": funnel.dropped}} if funnel.dropped and result.out else {}
+    for config, parts in {**funnel.splits, **rejected}.items():
         say(f"  {config}: " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
     say(f"{result.calls:,} calls made, {result.spared:,} spared, {result.seconds:.1f} s")
-    if result.spent or result.saved or result.unpriced:
+    if result.spent or result.saved:
         say(f"{_money(result.spent, result.unpriced)} spent, {_money(result.saved, 0)} saved")
+    elif result.unpriced:
+        say(
+            f"what the calls cost is unknown: generators/models.toml names no prices for {result.unpriced:,} of them"
+        )
     say("")
     if result.out is None:
         say("No row was kept, so no dataset was written. `vlaa-thinking show ID` shows a row's whole way.")
@@ -136,7 +139,9 @@ def report(result: BuildResult, console: Console) -> None:
         say(f"Wrote {result.out}{same}. To load it:")
         say("")
         say("  from datasets import load_dataset")
-        say(f'  rows = load_dataset("{result.out}", "{next(iter(funnel.splits))}")')
+        say(
+            f'  rows = load_dataset({json.dumps(str(result.out), ensure_ascii=False)}, "{next(iter(funnel.splits))}")'
+        )
     if funnel.failed:
         say("")
         say(
@@ -241,10 +246,15 @@ def _tell_exchange(exchange: Exchange, console: Console) -> None:
 
 
 class _sayer:  # noqa: N801 - used as a function
-    """Print text as it is: no markup, no highlighting, no wrapping."""
+    """Print text as it is: no markup, no highlighting, no wrapping, and nothing that a terminal would obey."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def __call__(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        self._console.print(Text(shown), soft_wrap=True)
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal takes for a command; a tab and the end of a line are text."""

@@ -35,10 +35,10 @@ ASKING = ("caption", "distill", "rewrite", "verify")
 """The steps that ask a model."""
 
 USUAL = {
-    "caption": (1.0, 700, 350),
-    "distill": (1.0, 700, 900),
-    "rewrite": (0.5, 1100, 700),
-    "verify": (0.3, 350, 40),
+    "caption": (1.0, 700.0, 350.0),
+    "distill": (1.0, 700.0, 900.0),
+    "rewrite": (0.5, 1100.0, 700.0),
+    "verify": (0.3, 350.0, 40.0),
 }
 """Rules of thumb by step: calls a row, input and output tokens a call."""
 

@@ -76,7 +76,9 @@ class ImageStore:
             try:
                 data = image.read_bytes()
             except (OSError, ValueError):  # ValueError: a name that can be no file's
-                return Fault(code="missing_image", reason=f"there is no readable image file {image.name[:80]}")
+                return Fault(
+                    code="missing_image", reason=f"there is no readable image file {image.name[:80]}"
+                )
         else:
             data = image
         digest = hashlib.sha256(data)
@@ -165,7 +167,8 @@ def to_send(image: Image, *, max_side: int | None, max_bytes: int | None) -> tup
     while max_bytes and len(encoded) > max_bytes and max(picture.size) > 1:
         if quality < 15:
             quality = 95
-            picture.thumbnail((max(picture.size) // 2,) * 2, Pillow.Resampling.LANCZOS)
+            half = max(picture.size) // 2
+            picture.thumbnail((half, half), Pillow.Resampling.LANCZOS)
         encoded = _encode(picture, "JPEG", quality)
         quality -= 20
     return ("image/png" if encoded.startswith(b"\x89PNG") else "image/jpeg"), encoded

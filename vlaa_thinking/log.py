@@ -104,7 +104,7 @@ class Logged:
         completion: Completion | None = None
         state = "stopped"
         try:
-            completion = await self._inner(request)
+            answer = completion = await self._inner(request)
             state = completion.state
         except NoReply:
             state = "no_reply"
@@ -112,7 +112,7 @@ class Logged:
         finally:
             _call.reset(before)
             self._note(request, completion, state, call, time.monotonic() - began)
-        return completion
+        return answer
 
     def _note(
         self, request: Request, completion: Completion | None, state: str, call: _Call, seconds: float
@@ -125,7 +125,7 @@ class Logged:
             model=self._name,
             key=key,
             state=state,
-            by="model" if call.attempts else "cache",
+            by="model" if call.attempts else "cache" if completion else None,
             input_tokens=completion.usage.input_tokens if completion else None,
             output_tokens=completion.usage.output_tokens if completion else None,
             seconds=round(seconds, 3),

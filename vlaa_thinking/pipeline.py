@@ -121,7 +121,7 @@ async def _build(options: Options) -> BuildResult:
         counts.expected = collection.expected
         stack.push_async_callback(_end, asyncio.create_task(_watch(setup.run, counts)))
         gates = {id(p.gate): p.gate for p in setup.context.players.values() if p.gate}
-        await setup.stop.watch(_first_pass(collection, setup.context, spool, counts), gates.values())
+        await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
         _refuse_nothing(spool, collection)
         made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup)
         result = BuildResult(
@@ -156,14 +156,18 @@ async def walk(record: Record, context: Context, counts: Counts) -> Record:
     return mark(record, context.settings.cues)
 
 
-async def _first_pass(collection: Collection, context: Context, spool: Spool, counts: Counts) -> None:
+async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> None:
     """Let a bounded window of records walk at once; a finished one goes to the spool."""
+    context, counts = setup.context, setup.counts
     limits = {player.name: player.model.max_concurrency for player in context.players.values()}
     room = asyncio.Semaphore(WINDOW * sum(limits.values()))
 
     async def one(collected: Collected) -> None:
         try:
-            spool.put(await walk(collected.record, context, counts), collected.copy)
+            record = await walk(collected.record, context, counts)
+            spool.put(record, collected.copy)
+            if setup.log:
+                setup.log.row(record)
         finally:
             room.release()
 
@@ -190,7 +194,7 @@ def _second_pass(spool: Spool, collection: Collection, setup: Setup) -> tuple[Fu
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
-    manifest = card.manifest(settings, made, splits, spool, setup.context.players, setup.seed)
+    manifest = card.manifest(setup, made, splits, spool)
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest)
     return made, places.put()
@@ -259,6 +263,7 @@ def _note_run(setup: Setup, result: BuildResult) -> None:
         "project": str(setup.settings.root),
         "profile": setup.settings.profile,
         "preset": setup.settings.preset,
+        "seed": setup.seed,
         "cache": str(setup.cache.path.absolute()),
         "players": {
             role: {"name": p.name, "own": p.own, "address": asdict(p.address) if p.address else None}

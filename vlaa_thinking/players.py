@@ -13,7 +13,8 @@ from vlaa_thinking.images import resize_policy
 from vlaa_thinking.llm import Completion, Request
 from vlaa_thinking.llm.budget import Budgeted
 from vlaa_thinking.llm.limit import Limited
-from vlaa_thinking.llm.wrap import Cached, Counted, Retrying
+from vlaa_thinking.llm.wrap import Cached, Counted, Retrying, Standing
+from vlaa_thinking.log import Attempted, Logged
 from vlaa_thinking.prices import price_of
 from vlaa_thinking.settings import ROLES, Model
 from vlaa_thinking.steps import Player
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.llm.budget import Budget
+    from vlaa_thinking.log import Log
     from vlaa_thinking.settings import Role, Settings
 
 Told = Callable[[str, Request, bytes, Completion | None], None]
@@ -45,6 +47,10 @@ class Table:
     budget: Budget | None
     stack: AsyncExitStack
     """Where connections are closed at the end."""
+    again: tuple[str, ...] = ()
+    """States whose stored replies are asked for anew."""
+    log: Log | None = None
+    """Where calls are noted."""
 
 
 def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) -> dict[Role, Player]:
@@ -68,10 +74,16 @@ def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) ->
                     table.stack.push_async_callback(close)
             else:
                 model, llm = Model(api="plain"), own
-                name = str(getattr(own, "identity", None) or getattr(own, "__name__", type(own).__name__))
+                name = own_name(own)
             nests[key] = _player(name, model, llm, table, own=own is not None)
         cast[role] = nests[key]
     return cast
+
+
+def own_name(llm: LLM) -> str:
+    """Name a caller's own model as rows will: by its identity, unless that is an address, else by its own name."""
+    identity = str(getattr(llm, "identity", "") or "")
+    return identity if identity and "/" not in identity else getattr(llm, "__name__", type(llm).__name__)
 
 
 def recalled(settings: Settings, llms: Mapping[str, LLM] | None, cache: Cache) -> dict[Role, Player]:
@@ -85,7 +97,7 @@ def recalled(settings: Settings, llms: Mapping[str, LLM] | None, cache: Cache) -
         identity = Teacher.identity if model.api == "demo" else None
         if own is not None:
             identity = getattr(own, "identity", None)
-            name, model = str(identity or getattr(own, "__name__", type(own).__name__)), Model(api="plain")
+            name, model = own_name(own), Model(api="plain")
         player = Player(
             name=name,
             llm=nobody,
@@ -156,6 +168,10 @@ def without_credentials(url: str) -> str:
 def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Player:
     """Wrap a model in its nest; without an identity nothing is cached."""
     counts, price = table.counts, price_of(model)
+    if table.budget is not None and price is None and own:
+        raise SetupError(
+            f'a budget needs every price, and that of your own "{name}" is not known: leave it out'
+        )
     if table.budget is not None and price is None:
         raise SetupError(
             f'a budget needs every price, and that of the model "{name}" is not known: set input_price and '
@@ -163,8 +179,15 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
         )
     budgeted = Budgeted(llm, model=model, price=price, budget=table.budget, counts=counts)
     limited = Limited(budgeted, model.max_concurrency, rpm=model.rpm)
-    nest: LLM = Counted(Retrying(limited, name=name, tries=model.tries, counts=counts), counts)
+    attempted = Attempted(limited) if table.log else limited
     address = address_of(model, getattr(llm, "identity", None))
+    who = address.who(model.params.get("model", model.model)) if address else None
+    standing = Standing(lambda: who is not None and table.cache.knows(who))
+    hint = f"; see that a server runs at {without_credentials(model.url)}" if model.url else ""
+    retrying = Retrying(attempted, name=name, hint=hint, tries=model.tries, standing=standing, counts=counts)
+    nest: LLM = Counted(retrying, counts)
     if address is not None:
-        nest = Cached(nest, table.cache, address, price=price, counts=counts)
+        nest = Cached(nest, table.cache, address, price=price, counts=counts, again=table.again)
+    if table.log:
+        nest = Logged(nest, table.log, name=name, address=address)
     return Player(name=name, llm=nest, gate=limited, model=model, address=address, own=own)

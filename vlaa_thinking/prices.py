@@ -22,6 +22,9 @@ MILLION = 1_000_000
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """Some providers are cheaper at night: one hour for all makes a dataset's cost a function of its answers."""
 
+IMAGE_TOKENS = {"openai": "tiles:85,170", "anthropic": "patches:28,2576,4784"}
+"""How an image is counted where the model does not say."""
+
 CHARS_PER_TOKEN = 4.0
 """A rule of thumb for English text; a plan's sample replaces it."""
 
@@ -57,6 +60,8 @@ def _listed(model: str, url: str) -> Price | None:
         found = calc_price(thousand, model, provider_api_url=url, genai_request_timestamp=NOON)
     except LookupError:
         return None
+    if not found.input_price or not found.output_price:
+        return None  # listed without a price, or as a trial
     return Price(input=float(found.input_price) * 1000, output=float(found.output_price) * 1000)
 
 
@@ -78,31 +83,36 @@ def image_tokens(image: Image, model: Model) -> float:
     """Count an image's tokens by the rule that the model states.
 
     "tiles:BASE,TILE": OpenAI's high detail, within 2048 x 2048, the short side at most 768, BASE and TILE for each
-    512-pixel tile. "area:PIXELS": Anthropic's, a token for so many pixels, the long side at most 1568.
-    "patches:SIDE": a token for each square of so many pixels, as Qwen-VL's 28.
+    512-pixel tile. "patches:SIDE": a token for each square of so many pixels, as Qwen-VL's 28; "patches:SIDE,LONG,MOST"
+    with the long side at most LONG and at most MOST tokens, as Claude's 28,1568,1568 and, from Opus 4.7 on,
+    28,2576,4784. "area:PIXELS": Claude's older rule of thumb, a token for so many pixels, at most 1600.
     """
-    rule = model.image_tokens or {"openai": "tiles:85,170", "anthropic": "area:750"}.get(
-        model.api, "patches:28"
-    )
+    rule = model.image_tokens or IMAGE_TOKENS.get(model.api, "patches:28")
     name, _, text = rule.partition(":")
     try:
         numbers = [float(n) for n in text.split(",")]
     except ValueError:
         numbers = []
     width, height = _within(image.width, image.height, model.max_side)
-    if name == "tiles" and len(numbers) == 2:
-        width, height = _within(width, height, 2048)
-        shrink = min(1.0, 768 / min(width, height))
-        return numbers[0] + numbers[1] * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
-    if name == "area" and len(numbers) == 1:
-        width, height = _within(width, height, 1568)
-        return width * height / numbers[0]
-    if name == "patches" and len(numbers) == 1:
-        return math.ceil(width / numbers[0]) * math.ceil(height / numbers[0])
-    message = f'image_tokens = "{rule}" is no rule: write "tiles:85,170", "area:750" or "patches:28"'
+    match name, numbers:
+        case "tiles", [base, tile]:
+            width, height = _within(width, height, 2048)
+            shrink = min(1.0, 768 / min(width, height))
+            return base + tile * math.ceil(width * shrink / 512) * math.ceil(height * shrink / 512)
+        case "patches", [side]:
+            return math.ceil(width / side) * math.ceil(height / side)
+        case "patches", [side, longest, most]:
+            width, height = _within(width, height, longest)
+            return min(most, math.ceil(width / side) * math.ceil(height / side))
+        case "area", [pixels]:
+            width, height = _within(width, height, 1568)
+            return min(1600.0, width * height / pixels)
+    message = (
+        f'image_tokens = "{rule}" is no rule: write "tiles:85,170", "patches:28" or "patches:28,1568,1568"'
+    )
     raise ProjectError(message, file="generators/models.toml")
 
 
-def _within(width: float, height: float, most: int | None) -> tuple[float, float]:
+def _within(width: float, height: float, most: float | None) -> tuple[float, float]:
     shrink = min(1.0, most / max(width, height)) if most else 1.0
     return max(1.0, width * shrink), max(1.0, height * shrink)

@@ -8,7 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from vlaa_thinking import toml
 from vlaa_thinking.errors import ProjectError, SetupError
@@ -30,6 +30,9 @@ from vlaa_thinking.settings import (
     VerifyHead,
     names_in,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 H = TypeVar("H", bound=Head)
 
@@ -113,6 +116,18 @@ class Project:
                 raise profile_table.error("preset", message)
             raise SetupError(message)
         return settings
+
+    def variants(self, profiles: Sequence[str] = ()) -> dict[str, list[str]]:
+        """List every profile, or those named, with every preset that some file knows: each may be built."""
+        models_file = self._read("generators/models.toml")
+        models = models_file.into(Models)
+        found = {}
+        for name in profiles or models.profile:
+            self.settings(name)  # tells what is wrong with it
+            files = _Files(self.root, models.profile[name].preset)
+            files.settings(name, models.profile[name], models, models_file.sub("profile").sub(name))
+            found[name] = sorted(files.presets)
+        return found
 
     def _read(self, name: str) -> toml.Table:
         return toml.read(self.root / name, name)

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.counts import STEP_NAMES, Counts
+from vlaa_thinking.errors import SetupError
+from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vlaa_thinking.llm import State
     from vlaa_thinking.spool import Spool
+
+
+AGAIN: tuple[State, ...] = ("truncated", "refused", "filtered", "empty")
+"""How a finished reply may have ended that a user may want to ask for anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +33,18 @@ class Run:
     """The answer cache, where it is not to lie in the work folder."""
     budget: float | None = None
     """US dollars that this build may spend; None: no cap."""
+    again: tuple[str, ...] = ()
+    """States (of `AGAIN`) whose stored replies are asked for anew, and replaced once the new one is finished."""
+    log: Path | None = None
+    """A file that gets a line of JSON for each call and each row, without their texts."""
     watch: Callable[[Counts], None] | None = None
     """Called about ten times a second with the counts, for a display."""
+
+    def __post_init__(self) -> None:
+        """Refuse a state that there is not."""
+        for state in self.again:
+            if state not in AGAIN:
+                raise SetupError(f'again: no reply "{state}" can be asked for anew{nearest(state, AGAIN)}')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

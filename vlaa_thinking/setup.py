@@ -6,11 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vlaa_thinking import plugin
+from vlaa_thinking import card, plugin
 from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.llm.budget import Budget
+from vlaa_thinking.log import Log
 from vlaa_thinking.places import Places
 from vlaa_thinking.players import Table, Told, players, recalled, recalling
 from vlaa_thinking.steps import Context
@@ -58,6 +59,7 @@ class Setup:
     context: Context
     """With models that are called."""
     limit: int | None
+    log: Log | None
 
     def collection(self) -> Collection:
         """Open the sources; raises `SetupError` for a wrong reader, option, file or column."""
@@ -74,6 +76,7 @@ async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[S
     """Open all that a build needs, and close it at the end; without `calls` no model is set up, so no key needed."""
     run = options.run
     settings = options.project.settings(options.profile, run.preset)
+    card.read_template(settings.template)
     counts = Counts()
     stop = Stop(counts)
     async with AsyncExitStack() as stack:
@@ -81,12 +84,12 @@ async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[S
             stack.enter_context(stop.on_ctrl_c())
         places = stack.enter_context(Places(options.out, replace=run.replace))
         cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
+        log = stack.enter_context(closing(Log(run.log, out=places.out))) if run.log else None
         images = ImageStore(places.images, cache)
         if calls:
             budget = None if run.budget is None else Budget(run.budget, counts)
-            cast = players(
-                settings, options.llms, Table(cache=cache, counts=counts, budget=budget, stack=stack)
-            )
+            table = Table(cache=cache, counts=counts, budget=budget, stack=stack, again=run.again, log=log)
+            cast = players(settings, options.llms, table)
         else:
             cast = recalled(settings, options.llms, cache)
         yield Setup(
@@ -100,6 +103,7 @@ async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[S
             images=images,
             context=context_of(settings, images, cast),
             limit=options.limit,
+            log=log,
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlaa_thinking.cache import Address, Cache
+from vlaa_thinking.cache import Address, Cache, key_of
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.errors import OutputError
 from vlaa_thinking.images import ImageStore
@@ -40,8 +40,15 @@ class Exchange:
     role: str
     model: str
     request: Request
+    asked: bytes
+    """The request in canonical form; empty where the model's answers are not stored."""
     completion: Completion | None
     """None: as the project's files stand now, this was not asked yet."""
+
+    @property
+    def key(self) -> str:
+        """The answer's key in the cache, in hex; "" where answers are not stored."""
+        return key_of(self.asked).hex() if self.asked else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,7 @@ def show(row_id: str, *, out: Path | str = "vlaa-dataset") -> list[Trace]:
     No model is called. Raises `OutputError` where `out` has no finished build beside it, or no such row.
     """
     places = Places(out)
-    note = _note(places)
+    note = note_of(places)
     settings = Project.open(note["project"]).settings(note["profile"], note["preset"])
     with ExitStack() as stack:
         spool = stack.enter_context(closing(Spool(places.spool, fresh=False)))
@@ -85,13 +92,20 @@ async def _walk_again(
 ) -> tuple[Exchange, ...]:
     exchanges: list[Exchange] = []
 
-    def told(model: str, request: Request, _asked: bytes, completion: Completion | None) -> None:
+    def told(model: str, request: Request, asked: bytes, completion: Completion | None) -> None:
         exchange = Exchange(
-            step=request.step, role=request.role, model=model, request=request, completion=completion
+            step=request.step,
+            role=request.role,
+            model=model,
+            request=request,
+            asked=asked,
+            completion=completion,
         )
         exchanges.append(exchange)
 
-    cast = {role: _player(role, settings, note["players"][role], cache, told) for role in ROLES}
+    cast: dict[Role, Player] = {
+        role: _player(role, settings, note["players"][role], cache, told) for role in ROLES
+    }
     context = context_of(settings, ImageStore(places.images, cache), cast)
     await walk(_start(record), context, Counts())
     return tuple(exchanges)
@@ -115,7 +129,8 @@ def _player(role: Role, settings: Settings, noted: dict[str, Any], cache: Cache,
     return recalling(player, cache, told)
 
 
-def _note(places: Places) -> dict[str, Any]:
+def note_of(places: Places) -> dict[str, Any]:
+    """Read what the last build wrote down of itself; raises `OutputError` where none was finished."""
     try:
         note: dict[str, Any] = json.loads(places.run.read_text(encoding="utf-8"))
     except (OSError, ValueError):

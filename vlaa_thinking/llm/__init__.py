@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -119,7 +119,12 @@ class Completion:
     def reply(self) -> Reply:
         """What the body says; read once by the one reader of its API."""
         read: Callable[[bytes, int], Reply] = import_module(f"{__name__}.{self.api}").read
-        return read(self.body, self.status)
+        said = read(self.body, self.status)
+        if said.text.isascii() and said.reasoning.isascii() and said.detail.isascii():
+            return said
+        return replace(
+            said, text=_sound(said.text), reasoning=_sound(said.reasoning), detail=_sound(said.detail)
+        )
 
     @property
     def text(self) -> str:
@@ -140,6 +145,16 @@ class Completion:
     def usage(self) -> Usage:
         """Tokens as the provider counted them."""
         return self.reply.usage
+
+
+def _sound(text: str) -> str:
+    """Replace lone surrogates, which JSON can carry and no file can."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def count_of(value: object) -> int | None:
+    """Read a count of tokens; what is no whole number is not known."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 class LLM(Protocol):

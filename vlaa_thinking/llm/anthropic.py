@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.errors import ModelError
-from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage
+from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage, count_of
 from vlaa_thinking.llm.http import Endpoint, error_words
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class Anthropic(Endpoint):
 
     def __init__(self, name: str, model: Model) -> None:
         """Set up a client; raises `ModelError` where the key is missing."""
-        import anthropic  # noqa: PLC0415 - heavy
-
-        super().__init__(name, model, anthropic, path="/v1/messages")
+        super().__init__(name, model, sdk="anthropic", path="/v1/messages")
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
@@ -55,7 +53,10 @@ class Anthropic(Endpoint):
             parts.append({"type": "text", "text": message.text})
             messages.append({"role": message.role, "content": parts})
         if "max_tokens" not in request.params:
-            raise ModelError("this API requires max_tokens: state it in the prompt or in the model's params")
+            raise ModelError(
+                f'the model "{self._name}" needs max_tokens: set it in the prompt\'s [params] or in '
+                f"[model.{self._name}.params] of generators/models.toml"
+            )
         body: dict[str, Json] = {**request.params, "messages": messages}
         if system:
             body["system"] = "\n\n".join(system)
@@ -77,9 +78,11 @@ def read(body: bytes, status: int) -> Reply:
     state = FINISHED.get(stop, "ok")
     if state == "ok" and not text:
         state = "empty"
-    usage = said.get("usage") or {}
+    usage = said.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     read_in = [
-        usage.get(k) for k in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        count_of(usage.get(k))
+        for k in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     ]
     return Reply(
         text=text,
@@ -87,7 +90,7 @@ def read(body: bytes, status: int) -> Reply:
         state=state,
         usage=Usage(
             input_tokens=None if read_in[0] is None else sum(n or 0 for n in read_in),
-            output_tokens=usage.get("output_tokens"),
+            output_tokens=count_of(usage.get("output_tokens")),
         ),
         detail=stop,
     )

@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.errors import BudgetReached, NotSent
-from vlaa_thinking.prices import Price, cost, input_tokens
+from vlaa_thinking.prices import CHARS_PER_TOKEN, Price, cost, input_tokens
 
 if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.settings import Model
 
-SURE = 2.0
-"""A reservation takes so many times the estimated input tokens: a text may hold more than it looks."""
+SURE = CHARS_PER_TOKEN
+"""A reservation takes so many times the estimated input tokens: a text may hold as many as it has bytes."""
 
 LONGEST_REPLY = 32_768
 """Output tokens that are reserved for a request that states no limit."""

@@ -15,16 +15,17 @@ import os
 import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from importlib import import_module
 from time import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from vlaa_thinking.errors import ModelError, NotSent, Transient
 from vlaa_thinking.images import to_send
 from vlaa_thinking.llm import Completion, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import ModuleType
+    from collections.abc import Iterator, Mapping
 
     from vlaa_thinking.llm import Image
     from vlaa_thinking.settings import Model
@@ -35,8 +36,11 @@ CONTENT = frozenset({400, 413, 422})
 PASSING = frozenset({408, 409, 429})
 """Statuses, beside all from 500, that may pass."""
 
-RATE = frozenset({429, 529})
+RATE = frozenset({429, 503, 529})
 """Statuses that turn a call away for the rate or the load."""
+
+TURNED_DOWN = RATE | {408, 409}
+"""Statuses of attempts that no model worked on, so that they cost nothing; a 500, 502 or 504 may come later."""
 
 REMAINING = (
     ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -49,6 +53,15 @@ REMAINING = (
 LONGEST_REST = 60.0
 """Seconds that such a header is believed for at most."""
 
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds that a Retry-After header is believed for at most."""
+
+CLIENTS = {"openai": "AsyncOpenAI", "anthropic": "AsyncAnthropic"}
+"""The asynchronous client of each SDK."""
+
+SHORTEST_KEY = 8
+"""Characters from which a key is one, and not a word that stands for none."""
+
 NO_QUOTA = ("insufficient_quota", "credit balance is too low")
 """What OpenAI (in a 429's code) and Anthropic (in a 400's message) say when the account is empty."""
 
@@ -59,49 +72,65 @@ class Endpoint:
     api: str
     """The name of the module that reads this API's bodies."""
 
-    def __init__(self, name: str, model: Model, sdk: ModuleType, *, path: str) -> None:
-        """Set up a client of `sdk` (openai or anthropic); raises `ModelError` where the key is missing."""
-        import aiohttp  # noqa: PLC0415 - heavy
-        import httpx2  # noqa: PLC0415
-
-        client = {"openai": "AsyncOpenAI", "anthropic": "AsyncAnthropic"}[sdk.__name__]
+    def __init__(self, name: str, model: Model, *, sdk: str, path: str) -> None:
+        """Prepare for a client of `sdk` (openai or anthropic); raises `ModelError` where the key is missing."""
+        if urlsplit(model.url or "").username:
+            raise ModelError(
+                f'the base_url of the model "{name}" holds a user name or a password: name the environment variable '
+                "of the key in api_key_env instead"
+            )
         self._name = name
         self._model = model
         self._sdk = sdk
         self._path = path
-        self._raw = httpx2.Response
-        self._refused = aiohttp.ClientConnectorError
-        self._client = getattr(sdk, client)(
-            api_key=_key(name, model),
-            base_url=model.url,
-            max_retries=0,
-            timeout=httpx2.Timeout(model.timeout, connect=model.connect_timeout),
-            http_client=sdk.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=model.max_concurrency)
-            ),
-        )
+        self._key = _key(name, model)
+        self._client: Any = None
         self.rest_until = 0.0
         """The event loop's time until which the server's headers say that nothing is left."""
 
     async def post(self, body: Mapping[str, Json], sent: tuple[str, ...]) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
+        sdk, client = self._connected()
         try:
             async with asyncio.timeout(self._model.timeout):
-                response = await self._client.post(self._path, cast_to=self._raw, body=body)
-                content: bytes = response.content
+                response = await client.post(self._path, cast_to=self._raw, body=body)
+                content = self._without_key(response.content)
             self._note_rest(response.headers)
-        except self._sdk.APIStatusError as exc:
+        except sdk.APIStatusError as exc:
             self._note_rest(exc.response.headers)
-            return self._after_error(exc.status_code, exc.response.content, exc.response.headers, sent)
-        except (TimeoutError, self._sdk.APIConnectionError) as exc:
-            kind = NotSent if isinstance(_root(exc), self._refused) else Transient
-            raise kind(_connection_words(exc, self._model.timeout)) from exc
+            said = self._without_key(exc.response.content)
+            return self._after_error(exc.status_code, said, exc.response.headers, sent)
+        except (TimeoutError, sdk.APIConnectionError) as exc:
+            raise self._broken(exc) from exc
         completion = Completion(api=self.api, body=content, sent=sent)
         try:
             _ = completion.reply
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
-            raise Transient(f"the reply is not the API's JSON ({type(exc).__name__})") from exc
+            raise Transient(f"the reply is not the API's JSON: {error_words(content)}") from exc
         return completion
+
+    def _connected(self) -> tuple[Any, Any]:
+        """Return the SDK and its client, made at the first call: a rebuild from the cache needs neither."""
+        if self._client is None:
+            import aiohttp  # noqa: PLC0415 - heavy
+            import httpx2  # noqa: PLC0415
+
+            sdk = import_module(self._sdk)
+            self._raw = httpx2.Response
+            self._connection_error = aiohttp.ClientError
+            self._never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+            limits = httpx2.Limits(
+                max_connections=None, max_keepalive_connections=self._model.max_concurrency
+            )
+            self._client = getattr(sdk, CLIENTS[self._sdk])(
+                api_key=self._key,
+                base_url=self._model.url,
+                max_retries=0,
+                timeout=httpx2.Timeout(self._model.timeout, connect=self._model.connect_timeout),
+                http_client=sdk.DefaultAioHttpClient(limits=limits),
+            )
+            self._module = sdk
+        return self._module, self._client
 
     async def encoded(self, image: Image) -> tuple[str, str, str]:
         """Read an image as it is to be sent, in a thread; returns (media type, base64, SHA-256)."""
@@ -109,7 +138,17 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
+
+    def _broken(self, error: BaseException) -> Transient:
+        """Say what became of an attempt without a response: the SDK calls any of them a time-out."""
+        chain = list(_causes(error))
+        if isinstance(error, TimeoutError):
+            return Transient(f"no whole reply within {self._model.timeout:g} s")
+        told = next((cause for cause in chain if isinstance(cause, self._connection_error)), chain[-1])
+        kind = NotSent if isinstance(told, self._never_connected) else Transient
+        return kind(f"{type(told).__name__}: {told}"[:300])
 
     def _note_rest(self, headers: Mapping[str, str]) -> None:
         for remaining, reset in REMAINING:
@@ -123,6 +162,10 @@ class Endpoint:
         )
         return media_type, base64.b64encode(data).decode(), hashlib.sha256(data).hexdigest()
 
+    def _without_key(self, body: bytes) -> bytes:
+        """Take the key out of what a server says: some repeat it, and what comes in is recorded."""
+        return body.replace(self._key.encode(), b"[key]") if len(self._key) >= SHORTEST_KEY else body
+
     def _after_error(
         self, status: int, body: bytes, headers: Mapping[str, str], sent: tuple[str, ...]
     ) -> Completion:
@@ -133,7 +176,8 @@ class Endpoint:
             return Completion(api=self.api, body=body, status=status, sent=sent)
         if status in PASSING or status >= 500:
             wait = retry_after(headers)
-            raise Transient(f"status {status}: {detail}", retry_after=wait, rate_limited=status in RATE)
+            kind = NotSent if status in TURNED_DOWN else Transient
+            raise kind(f"status {status}: {detail}", retry_after=wait, rate_limited=status in RATE)
         key = (
             f"; is {self._model.api_key_env} right?"
             if status in {401, 403} and self._model.api_key_env
@@ -163,38 +207,30 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+        except ValueError:
+            return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - not a number
 
 
 def _duration(text: str) -> float:
-    """Read "1h2m3.5s", "250ms" or an RFC 3339 date; returns seconds from now, 0 for what is neither."""
+    """Read "1h2m3.5s", "250ms", bare seconds or an RFC 3339 date; returns seconds from now, 0 for anything else."""
     if "T" in text:
         try:
             return max(0.0, datetime.fromisoformat(text).timestamp() - time())
         except ValueError:
             return 0.0
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+)(ms|h|m|s)", text))
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
+    return sum(float(n) * units[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s|$)", text))
 
 
-def _connection_words(error: BaseException, timeout: float) -> str:
-    root = _root(error)
-    if isinstance(error, TimeoutError):
-        return f"no whole reply within {timeout:g} s"
-    return f"{type(root).__name__}: {root}"[:300]
-
-
-def _root(error: BaseException) -> BaseException:
-    """Go to the end of the chain of causes: the SDK's own class may say timeout of a refused connection."""
-    while error.__cause__ is not None:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__
-    return error
 
 
 def _key(name: str, model: Model) -> str:

@@ -3,7 +3,8 @@
 The limit shrinks (x 0.7, at most once a round trip) only when more than a fifth of the attempts of the last round
 trip were turned away for their rate, and grows by one a round trip otherwise: a steady few per cent of 429s cost
 no concurrency, and an endpoint that takes 32 is found in a few round trips. The gate closes for everyone only when
-all attempts of a round trip were turned away, or when the server says that nothing is left.
+all attempts of a round trip were turned away, or when the server says that nothing is left. 429s may come faster than
+replies: while a call still runs that was there when the round trip's first one ended, it may be answered.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Limited:
         self._next_start = 0.0
         self._in_flight = 0
         self._order = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[int]]] = []
         self._closed_until = 0.0
         self._stopping = False
         self._waking: asyncio.TimerHandle | None = None
@@ -56,6 +57,10 @@ class Limited:
         """Attempts of this round trip that have ended."""
         self._turned_away = 0
         """Those of them that got a 429."""
+        self._round = 0
+        """Which round trip this is, counted from its first end of an attempt."""
+        self._older = 0
+        """Calls in flight that began before that."""
 
     @property
     def limit(self) -> int:
@@ -64,7 +69,7 @@ class Limited:
 
     async def __call__(self, request: Request, /) -> Completion:
         """Answer one request when there is room."""
-        await self._enter(_RANK.get(request.step, 0))
+        began = await self._enter(_RANK.get(request.step, 0))
         turned_away: Transient | None = None
         try:
             return await self._inner(request)
@@ -72,7 +77,7 @@ class Limited:
             turned_away = exc if exc.rate_limited else None
             raise
         finally:
-            self._leave(turned_away)
+            self._leave(began, turned_away)
 
     async def drain(self, seconds: float) -> None:
         """Let nothing new in, and wait for the calls in flight, at most so long."""
@@ -83,21 +88,26 @@ class Limited:
         except TimeoutError:
             return
 
-    async def _enter(self, rank: int) -> None:
+    async def _enter(self, rank: int) -> int:
+        """Wait for room; returns the round trip that the call begins in."""
         if not self._waiting and self._open():
-            self._take()
-            return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return self._take()
+        place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (-rank, next(self._order), place))
         self._admit()
         try:
-            await place
+            return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
+                self._older -= place.result() < self._round
                 self._give_back()  # let in at the very moment it was cancelled
             raise
 
-    def _leave(self, turned_away: Transient | None) -> None:
+    def _leave(self, began: int, turned_away: Transient | None) -> None:
+        if self._finished == 0:
+            self._round += 1
+            self._older = self._in_flight
+        self._older -= began < self._round
         self._finished += 1
         self._turned_away += turned_away is not None
         if self._finished >= self._limit - 0.5:
@@ -110,7 +120,7 @@ class Limited:
             self._limit = max(1.0, self._limit * SHRINK)
         else:
             self._limit = min(float(self._most), self._limit + 1)
-        if share == 1 and turned_away is not None:
+        if share == 1 and turned_away is not None and self._older == 0:
             now = asyncio.get_running_loop().time()
             wait = CLOSED_FOR if turned_away.retry_after is None else turned_away.retry_after
             self._closed_until = max(self._closed_until, now + wait)
@@ -133,11 +143,12 @@ class Limited:
         self._waking = None
         self._admit()
 
-    def _take(self) -> None:
+    def _take(self) -> int:
         self._in_flight += 1
         self._idle.clear()
         if self._interval:
             self._next_start = max(self._next_start, asyncio.get_running_loop().time()) + self._interval
+        return self._round
 
     def _give_back(self) -> None:
         self._in_flight -= 1
@@ -149,5 +160,4 @@ class Limited:
         while self._waiting and self._open():
             place = heapq.heappop(self._waiting)[2]
             if not place.done():
-                self._take()
-                place.set_result(None)
+                place.set_result(self._take())

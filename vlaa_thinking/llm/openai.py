@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage
+from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage, count_of
 from vlaa_thinking.llm.http import Endpoint, error_words
+from vlaa_thinking.llm.thinking import split_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +33,7 @@ class OpenAI(Endpoint):
 
     def __init__(self, name: str, model: Model) -> None:
         """Set up a client; raises `ModelError` where the key is missing."""
-        import openai  # noqa: PLC0415 - heavy
-
-        super().__init__(name, model, openai, path="/chat/completions")
+        super().__init__(name, model, sdk="openai", path="/chat/completions")
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
@@ -79,28 +77,15 @@ def read(body: bytes, status: int) -> Reply:
         state, text = "refused", message["refusal"]
     elif state == "ok" and not text.strip():
         state = "empty"
-    usage = said.get("usage") or {}
+    usage = said.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     return Reply(
         text=text.strip(),
         reasoning=str(reasoning).strip(),
         state=state,
-        usage=Usage(input_tokens=usage.get("prompt_tokens"), output_tokens=usage.get("completion_tokens")),
+        usage=Usage(
+            input_tokens=count_of(usage.get("prompt_tokens")),
+            output_tokens=count_of(usage.get("completion_tokens")),
+        ),
         detail=finish,
     )
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """Split inline thinking off a text that begins with `<think>`; returns (reasoning, rest).
-
-    A reply may quote the tags themselves: of several `</think>` the last one counts that leaves the answer's
-    own tags whole behind it.
-    """
-    start = text.lstrip()
-    if not start.startswith("<think>"):
-        return "", text
-    inside = start.removeprefix("<think>")
-    for end in reversed([m.start() for m in re.finditer("</think>", inside)]):
-        rest = inside[end + len("</think>") :]
-        if rest.count("<answer>") == rest.count("</answer>"):
-            return inside[:end], rest
-    return inside, ""

@@ -16,11 +16,14 @@ from tenacity.wait import wait_random_exponential
 
 from vlaa_thinking.cache import Address, Cache, canonical
 from vlaa_thinking.errors import ModelError, NoReply, Transient, VlaaError
+from vlaa_thinking.llm import Completion
 from vlaa_thinking.prices import cost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from vlaa_thinking.counts import Counts
-    from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.llm import LLM, Request
     from vlaa_thinking.prices import Price
 
 LONGEST_WAIT = 60.0
@@ -31,18 +34,48 @@ SILENT_SECONDS = 60.0
 """A model none of whose last so many attempts succeeded, for so long, stops the build."""
 
 
+class Standing:
+    """Whether a model ever answered: in this build, or in one whose answers are recorded."""
+
+    def __init__(self, recorded: Callable[[], bool]) -> None:
+        """Ask `recorded` where this build knows of no answer."""
+        self._recorded = recorded
+        self._answered = False
+
+    def note(self) -> None:
+        """Note that the model has answered."""
+        self._answered = True
+
+    @property
+    def answered(self) -> bool:
+        """Whether it ever answered."""
+        self._answered = self._answered or self._recorded()
+        return self._answered
+
+
 class Cached:
     """Answer from the cache; join identical calls under way; record each new reply before it is read."""
 
     def __init__(
-        self, inner: LLM, cache: Cache, address: Address, *, price: Price | None, counts: Counts
+        self,
+        inner: LLM,
+        cache: Cache,
+        address: Address,
+        *,
+        price: Price | None,
+        counts: Counts,
+        again: Collection[str] = (),
     ) -> None:
-        """Keep the answers of `inner` under `address`; `price` says what a spared one would have cost."""
+        """Keep the answers of `inner` under `address`; `price` says what a spared one would have cost.
+
+        Stored replies that ended in a state of `again` are asked for anew, each once.
+        """
         self._inner = inner
         self._cache = cache
         self._address = address
         self._price = price
         self._counts = counts
+        self._again = frozenset(again)
         self._rested_on: set[bytes] = set()
         """Hashes of the answers that rows rest on: each is counted once."""
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
@@ -51,7 +84,7 @@ class Cached:
         """Answer one request, at most once for money."""
         asked = canonical(request, self._address)
         known = self._cache.get(asked)
-        if known is not None:
+        if known is not None and not (self._again and self._is_outdated(asked, known)):
             self._rest_on(asked, request, known)
             self._spare(request, known)
             return known
@@ -63,7 +96,7 @@ class Cached:
         shared = self._under_way[asked] = asyncio.get_running_loop().create_future()
         try:
             completion = await self._inner(request)
-            self._cache.put(asked, completion)
+            self._cache.put(asked, completion, who=self._address.who(request.params.get("model")))
         except asyncio.CancelledError:
             shared.cancel()
             raise
@@ -78,13 +111,17 @@ class Cached:
         finally:
             del self._under_way[asked]
 
+    def _is_outdated(self, asked: bytes, known: Completion) -> bool:
+        """Whether a stored reply is of a state that is asked for anew, and this build has not done so yet."""
+        return known.state in self._again and _hash(asked) not in self._rested_on
+
     def _spare(self, request: Request, completion: Completion) -> None:
         count = self._counts.role(request.role)
         count.spared += 1
         count.saved += cost(self._price, completion.usage) or 0.0
 
     def _rest_on(self, asked: bytes, request: Request, completion: Completion) -> None:
-        digest = hashlib.blake2b(asked, digest_size=16).digest()
+        digest = _hash(asked)
         if digest in self._rested_on:
             return
         self._rested_on.add(digest)
@@ -93,6 +130,10 @@ class Cached:
         count.answers_input_tokens += usage.input_tokens or 0
         count.answers_output_tokens += usage.output_tokens or 0
         count.answers_uncounted += usage.input_tokens is None or usage.output_tokens is None
+
+
+def _hash(asked: bytes) -> bytes:
+    return hashlib.blake2b(asked, digest_size=16).digest()
 
 
 class Counted:
@@ -120,17 +161,20 @@ class Retrying:
     one call and one latency.
     """
 
-    def __init__(self, inner: LLM, *, name: str, tries: int, counts: Counts) -> None:
-        """Try calls of `inner`, known to the user as `name`, up to `tries` times."""
+    def __init__(
+        self, inner: LLM, *, name: str, hint: str, tries: int, standing: Standing, counts: Counts
+    ) -> None:
+        """Try calls of `inner`, known to the user as `name`, up to `tries` times; `hint` says what to look at."""
+        self._hint = hint
         self._inner = inner
         self._name = name
         self._counts = counts
-        self._answered = False
+        self._standing = standing
         self._last_success = time.monotonic()
         self._failures = 0
         """Attempts that failed since the last success."""
-        self._firsts: dict[str, asyncio.Event] = {}
-        """By role: set when its first call has ended."""
+        self._firsts: dict[str, asyncio.Future[None]] = {}
+        """By role: done when its first call has ended, with the error if the model cannot be used."""
         self._again = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             stop=stop_after_attempt(tries),
@@ -145,27 +189,35 @@ class Retrying:
         """Answer one request; raises `NoReply`, or `ModelError` if this model does not answer at all."""
         first = self._firsts.get(request.role)
         if first is not None:
-            await first.wait()
+            await asyncio.shield(first)
             return await self._ask(request)
-        first = self._firsts[request.role] = asyncio.Event()
+        first = self._firsts[request.role] = asyncio.get_running_loop().create_future()
         try:
             return await self._ask(request)
+        except ModelError as exc:
+            first.set_exception(exc)
+            first.exception()  # nobody may be waiting
+            raise
         finally:
-            first.set()
+            if not first.done():
+                first.set_result(None)
 
     async def _ask(self, request: Request) -> Completion:
         try:
-            completion: Completion = await self._again(self._inner, request)
+            completion: object = await self._again(self._inner, request)
         except Transient as exc:
             raise self._without_reply(str(exc)) from exc
         except VlaaError:
             raise
         except Exception as exc:  # a caller's own model may raise anything
             raise self._without_reply(f"{type(exc).__name__}: {exc}") from exc
-        if completion.status >= 400 and not self._answered:
+        if not isinstance(completion, Completion):
+            what = type(completion).__name__
+            raise ModelError(f'the model "{self._name}" returned a {what}, not a Completion')
+        if completion.status >= 400 and not self._standing.answered:
             message = f'the model "{self._name}" refused its first call ({completion.status}): {completion.reply.detail}'
             raise ModelError(message)
-        self._answered = True
+        self._standing.note()
         self._last_success, self._failures = time.monotonic(), 0
         return completion
 
@@ -173,7 +225,7 @@ class Retrying:
         """Count a failed attempt, and stop the build where a model has gone silent."""
         self._failures += 1
         silent = time.monotonic() - self._last_success
-        if self._answered and self._failures >= SILENT_CALLS and silent >= SILENT_SECONDS:
+        if self._standing.answered and self._failures >= SILENT_CALLS and silent >= SILENT_SECONDS:
             why = state.outcome.exception() if state.outcome else None
             raise ModelError(
                 f'the model "{self._name}" has not answered for {silent:.0f} s, '
@@ -181,11 +233,9 @@ class Retrying:
             )
 
     def _without_reply(self, why: str) -> VlaaError:
-        if self._answered:
+        if self._standing.answered:
             return NoReply(f'the model "{self._name}" gave no reply: {why}')
-        return ModelError(
-            f'the model "{self._name}" never answered: {why}; see that its server runs and its base_url is right'
-        )
+        return ModelError(f'the model "{self._name}" never answered: {why}{self._hint}')
 
     def _count(self, state: RetryCallState) -> None:
         del state

@@ -66,7 +66,7 @@ class Context:
         images = (self._image(record),) if step == "caption" else ()
         request = Request(
             messages=(Message(role="system", text=system), Message(role="user", text=user, images=images)),
-            params=_params(prompt.head.params, player.model),
+            params=params_of(prompt.head.params, player.model),
             schema=schema if player.model.structured else None,
             role=role,
             step=step,
@@ -83,8 +83,9 @@ class Context:
         limit = request.params.get(field)
         if completion.state != "truncated" or not isinstance(limit, int):
             return completion
-        longer = {**request.params, field: limit * MORE_TOKENS}
-        return await player.llm(replace(request, params=longer))
+        longer = await player.llm(replace(request, params={**request.params, field: limit * MORE_TOKENS}))
+        # A server that has no room for more turns the second request down: the first reply stands.
+        return completion if longer.status >= 400 else longer
 
     def _image(self, record: Record) -> Image:
         picture = record.picture
@@ -138,7 +139,7 @@ def _corrected(request: Request, completion: Completion) -> Request:
     return replace(request, messages=request.messages + turns)
 
 
-def _params(asked: Mapping[str, Json], model: Model) -> dict[str, Json]:
+def params_of(asked: Mapping[str, Json], model: Model) -> dict[str, Json]:
     """Merge a prompt's parameters with its model's: exactly what is sent, by the API's own names."""
     params = {key: value for key, value in asked.items() if key not in model.omit}
     if "max_tokens" in params:

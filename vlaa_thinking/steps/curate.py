@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from vlaa_thinking.settings import CueRule, CurateRule
 
 
+ENOUGH_GROUPS = 50
+"""From so many groups of a split on, at least one is set aside as validation."""
+
+
 def mark(record: Record, rule: CueRule) -> Record:
     """Find the cues in the teacher's raw reply, reasoning first."""
     text = f"{record.teacher_reasoning or ''}\n{record.teacher_response or ''}"
@@ -81,7 +85,10 @@ def _over_cap(fact: Fact, config: str, rule: CurateRule) -> Decision:
 
 def _validation(groups: Iterable[str], config: str, share: float, seed: int) -> set[str]:
     ranked = sorted(groups, key=lambda image: _rank(seed, f"{config}/validation", image))
-    return set(ranked[: int(len(ranked) * share)])
+    count = int(len(ranked) * share)
+    if share > 0 and len(ranked) >= ENOUGH_GROUPS:
+        count = max(1, count)
+    return set(ranked[:count])
 
 
 def _why(fact: Fact, with_cue: Fact | None) -> str:

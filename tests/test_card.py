@@ -1,0 +1,428 @@
+"""The card and the manifest: every number from the data, and no data that becomes markup."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from datasets import load_dataset, load_dataset_builder
+from markdown_it import MarkdownIt
+from PIL import Image
+
+from vlaa_thinking import Project, build
+from vlaa_thinking.card import _code, _escaped
+from vlaa_thinking.errors import NoReply, ProjectError
+from vlaa_thinking.llm import Completion, Request
+from vlaa_thinking.llm.fake import Fake
+
+ROLES = ("captioner", "reasoner", "rewriter", "judge")
+NASTY = "<b>|x & `y` [z](http://z) *s* _u_ ~~d~~ $1$ &lt;"
+"""A name that would be markup, a cell's end and a link, if it were let."""
+
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the demo, large enough for a validation split."""
+    out = tmp_path_factory.mktemp("demo") / "set"
+    build(Project.default(), out=out, limit=200)
+    return out
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Make a project of three questions on three images, from a source with a nasty name."""
+    project = Project.default().copy(tmp_path / "mine").root
+    rows = []
+    for n, answer in enumerate(("3", "4", "wait")):
+        Image.new("RGB", (40 + n, 30), "red").save(project / f"{n}.png")
+        rows.append({"id": str(n), "image": f"{n}.png", "question": f"# {NASTY}", "answer": answer})
+    (project / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (project / "generators" / "1_collect.toml").write_text(
+        f"[source.{json.dumps(NASTY)}]\n"
+        f'reader = "table"\npath = "rows.jsonl"\nlicense = {json.dumps(NASTY)}\nanswer_type = "open"\nid = "id"\n',
+        encoding="utf-8",
+    )
+    change(project, "generators/models.toml", r"^sources = .*$", f"sources = [{json.dumps(NASTY)}]")
+    return project
+
+
+def change(project: Path, name: str, pattern: str, text: str) -> None:
+    """Replace the one place of a project's file, or each of its lines, that a pattern finds."""
+    before = (project / name).read_text(encoding="utf-8")
+    after = re.sub(pattern, lambda _: text, before, flags=re.MULTILINE)
+    assert after != before
+    (project / name).write_text(after, encoding="utf-8")
+
+
+def answering(replies: Mapping[str, Completion | None]) -> dict[str, Fake]:
+    """Make a model for all roles that answers a row by its image's width, in "0.png" and so on."""
+
+    def script(request: Request) -> Completion | str:
+        if request.step == "caption":
+            (image,) = request.messages[-1].images
+            return f"Picture {image.width - 40}."
+        if request.step == "distill":
+            reply = replies[re.findall(r"Picture (\d)\.", request.messages[-1].text)[0]]
+            if reply is None:
+                raise NoReply("the server hung up")
+            return reply
+        return '{"reason": "no", "verdict": "no"}'
+
+    return dict.fromkeys(ROLES, Fake(script))
+
+
+def thought(text: str, answer: str) -> Completion:
+    return Completion.of(f"<answer>{answer}</answer>", reasoning=text)
+
+
+def parts(folder: Path) -> tuple[dict[str, Any], str]:
+    """Split README.md into its front matter and its text."""
+    _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return read
+
+
+def rendered(folder: Path) -> str:
+    return str(MarkdownIt("commonmark").enable("table").render(parts(folder)[1]))
+
+
+def plain(html: str) -> str:
+    """Read HTML as its reader does."""
+    text = re.sub(r"<[^>]*>", "", html).strip()
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+
+
+def tables(folder: Path) -> Iterator[Rows]:
+    """Read the card's tables, each row by the names of the columns."""
+    for table in re.findall(r"<table>.*?</table>", rendered(folder), flags=re.DOTALL):
+        rows = [
+            [plain(cell) for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, flags=re.DOTALL)]
+            for row in re.findall(r"<tr>.*?</tr>", table, flags=re.DOTALL)
+        ]
+        yield [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def table(folder: Path, first: str) -> Rows:
+    """Find the one table whose first column has this name."""
+    (found,) = [t for t in tables(folder) if next(iter(t[0])) == first]
+    return found
+
+
+# --- front matter -----------------------------------------------------------------------------------
+
+
+def test_the_front_matter_holds_the_numbers_of_the_data(demo: Path) -> None:
+    front, _ = parts(demo)
+    for info in front["dataset_info"]:
+        config = info["config_name"]
+        files = list((demo / config).iterdir())
+        assert info["download_size"] == sum(file.stat().st_size for file in files)
+        loaded: Any = load_dataset(str(demo), config)
+        assert {s["name"]: s["num_examples"] for s in info["splits"]} == {p: len(loaded[p]) for p in loaded}
+        assert info["dataset_size"] == sum(s["num_bytes"] for s in info["splits"])
+    assert {info["config_name"] for info in front["dataset_info"]} == {"sft", "rl", "rejected"}
+
+
+def test_the_front_matter_names_configs_default_licence_and_size(demo: Path) -> None:
+    front, _ = parts(demo)
+    assert [(c["config_name"], c.get("default", False)) for c in front["configs"]] == [
+        ("sft", True),
+        ("rl", False),
+        ("rejected", False),
+    ]
+    assert front["license"] == "cc0-1.0"
+    assert front["language"] == ["en"]
+    assert front["size_categories"] == ["n<1K"]
+    assert front["pretty_name"] == "VLAA-Thinking demo"
+    assert front["task_categories"] == ["visual-question-answering", "image-text-to-text"]
+
+
+def test_text_of_the_project_is_quoted_in_the_front_matter(mine: Path, tmp_path: Path) -> None:
+    change(mine, "cards/6_curate.toml", r"^pretty_name = .*$", "pretty_name = 'a: \"b\" # <c> 🤔'")
+    change(mine, "cards/6_curate.toml", r"^language = .*$", 'language = ["no"]')
+    made = build(Project.open(mine), out=tmp_path / "set", llms=answering(dict.fromkeys("012", ALL)))
+    assert made.kept == 1
+    front, text = parts(tmp_path / "set")
+    assert front["pretty_name"] == 'a: "b" # <c> 🤔'
+    assert front["language"] == ["no"]
+    assert plain(rendered(tmp_path / "set")).startswith('a: "b" # <c> 🤔\n')
+    assert text.count("\n# ") == 1
+
+
+ALL = thought("I look.", "3")
+
+
+def test_the_default_is_the_first_config_with_rows(mine: Path, tmp_path: Path) -> None:
+    """Every reply hesitates, so that `sft` is empty."""
+    llms = answering(
+        {"0": thought("Wait. Three.", "3"), "1": thought("Wait.", "9"), "2": thought("Wait.", "9")}
+    )
+    made = build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    assert made.funnel.splits == {"rl": {"train": 1}}
+    front, text = parts(tmp_path / "set")
+    assert [(c["config_name"], c.get("default")) for c in front["configs"]] == [
+        ("rl", True),
+        ("rejected", None),
+    ]
+    assert load_dataset_builder(str(tmp_path / "set")).config.name == "rl"
+    loaded: Any = load_dataset(str(tmp_path / "set"), split="train")
+    assert len(loaded) == 1
+    assert not (tmp_path / "set" / "sft").exists()
+    assert "`sft` is" not in text
+    assert 'load_dataset(folder, "sft")' not in text
+
+
+# --- the text ---------------------------------------------------------------------------------------
+
+
+def test_the_code_on_the_card_runs(demo: Path, tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", parts(demo)[1], flags=re.DOTALL)
+    show = "print(len(sft['train']), len(rl['train']), len(rejected['train']))"
+    shutil.copytree(demo, tmp_path / "vlaa-dataset")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{code}\n{show}"],
+        cwd=tmp_path,
+        env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    splits = manifest(demo)["splits"]
+    assert done.stdout.split() == [str(splits[c]["train"]["rows"]) for c in ("sft", "rl", "rejected")]
+
+
+def test_the_funnel_on_the_card_adds_up(demo: Path) -> None:
+    funnel, facts = table(demo, "step"), manifest(demo)
+    assert [row["step"] for row in funnel] == ["collect", "caption", "distill", "rewrite", "verify", "curate"]
+    for row, told, following in zip(funnel, facts["funnel"], [*funnel[1:], None], strict=True):
+        codes = dict(re.findall(r"(\w+) (\d+)", row["why"]))
+        assert codes == {code: str(count) for code, count in told["dropped"].items()}
+        assert int(row["dropped"]) == sum(told["dropped"].values())
+        assert int(row["rows in"]) - int(row["dropped"]) - int(row["failed"]) == int(row["rows out"])
+        assert following is None or following["rows in"] == row["rows out"]
+    assert funnel[0]["why"] == "-"
+    kept = facts["rows"]["kept"]
+    assert int(funnel[-1]["rows out"]) == kept
+    assert f"200 rows in = {kept} kept + {200 - kept} dropped + 0 failed." in parts(demo)[1]
+    assert "The sources hold 400 more rows that were not taken." in parts(demo)[1]
+
+
+def test_counts_of_sources_and_types_add_up_to_the_splits(demo: Path) -> None:
+    splits = {config: sum(s["rows"] for s in by.values()) for config, by in manifest(demo)["splits"].items()}
+    for name in ("source", "answer type"):
+        for config, rows in splits.items():
+            assert sum(int(row[config]) for row in table(demo, name)) == rows
+    shown = {
+        (row["config"].removesuffix(" (default)"), row["split"]): int(row["rows"])
+        for row in table(demo, "config")
+    }
+    assert shown == {(c, p): s["rows"] for c, by in manifest(demo)["splits"].items() for p, s in by.items()}
+
+
+def test_every_column_is_explained(demo: Path) -> None:
+    explained = [name for row in table(demo, "column") for name in row["column"].split(", ")]
+    assert len(explained) == len(set(explained))
+    infos: list[Any] = [load_dataset_builder(str(demo), c).info for c in ("sft", "rl", "rejected")]
+    columns = {name for info in infos for name in info.features}
+    assert set(explained) == columns
+
+
+def test_hashes_on_the_card_are_those_of_the_project(demo: Path) -> None:
+    shown = {row["file"]: row["SHA-256, first 16 digits"] for row in table(demo, "file")}
+    assert shown == {name: digest[:16] for name, digest in Project.default().settings().hashes.items()}
+
+
+def test_no_cell_is_empty_and_nothing_is_left_to_fill_in(demo: Path) -> None:
+    assert all(cell for found in tables(demo) for row in found for cell in row.values())
+    text = (demo / "README.md").read_text(encoding="utf-8")
+    assert not re.search(
+        r"More Information Needed|TODO|TBD|path/or/name|None|\{\{|\{%|\bnull\b(?! where)", text
+    )
+
+
+def test_the_first_sentence_says_that_the_demo_is_drawn(demo: Path) -> None:
+    first = parts(demo)[1].strip().splitlines()[2]
+    assert first.startswith(
+        "The images of this set are drawn by a program and its reasoning is written by rules"
+    )
+
+
+def test_numbers_are_grouped_and_one_row_is_a_row(mine: Path, tmp_path: Path) -> None:
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": None})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms, limit=1)
+    _, text = parts(tmp_path / "set")
+    assert "1 row in = 1 kept + 0 dropped + 0 failed." in text
+    change(mine, "cards/dataset.md.jinja", r"\Z", "{{ n(1234567) }} {{ rows(1) }} {{ rows(2000) }}")
+    build(Project.open(mine), out=tmp_path / "set", llms=llms, limit=1)
+    assert parts(tmp_path / "set")[1].endswith("\n1,234,567 1 row 2,000 rows\n")
+
+
+def test_failed_rows_are_told_of(mine: Path, tmp_path: Path) -> None:
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": None})
+    made = build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    assert (made.kept, made.funnel.dropped, made.funnel.failed) == (1, 1, 1)
+    _, text = parts(tmp_path / "set")
+    assert "3 rows in = 1 kept + 1 dropped + 1 failed." in text
+    assert "A failed row is one whose model gave no reply" in text
+    (row,) = table(tmp_path / "set", "source")
+    assert [row[c] for c in ("sft", "rejected", "failed")] == ["1", "1", "1"]
+
+
+def test_the_card_says_what_the_rules_are(mine: Path, tmp_path: Path) -> None:
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    assert {r["role"]: r["wrote"] for r in table(tmp_path / "set", "role")}[
+        "judge"
+    ] == "the verdict, where no rule can tell"
+    change(mine, "verifiers/5_verify.md", r"^rules = true$", "rules = false")
+    change(mine, "verifiers/cues.toml", r"^phrases = .*$", 'phrases = ["ho_ho", "a|b"]')
+
+    def script(request: Request) -> Completion | str:
+        said: dict[str, Completion | str] = {"caption": "Picture.", "distill": ALL}
+        return said.get(request.step, '{"reason": "the same", "verdict": "yes"}')
+
+    build(Project.open(mine), out=tmp_path / "set", llms=dict.fromkeys(ROLES, Fake(script, identity="other")))
+    assert {r["role"]: r["wrote"] for r in table(tmp_path / "set", "role")}["judge"] == "every verdict"
+    assert '("ho_ho", "a|b") goes to rl' in plain(rendered(tmp_path / "set"))
+
+
+# --- data is never markup ---------------------------------------------------------------------------
+
+
+def test_names_from_data_are_shown_as_they_are(mine: Path, tmp_path: Path) -> None:
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    (row,) = table(tmp_path / "set", "source")
+    assert (row["source"], row["licence"]) == (NASTY, NASTY)
+    html = rendered(tmp_path / "set")
+    assert "<b>" not in html
+    assert "http://z" not in re.findall(r'href="(.*?)"', html)
+    loaded: Any = load_dataset(str(tmp_path / "set"), "sft", split="train")
+    assert (loaded[0]["source"], loaded[0]["source_license"]) == (NASTY, NASTY)
+
+
+@pytest.mark.parametrize("write", [str, _code])
+@pytest.mark.parametrize(
+    "name", [NASTY, "a|b", "a\\|b", "ends in \\", "``", "a`b", "<!-- x", "&amp;", "- x", "a\n\n# b"]
+)
+def test_any_name_stays_in_its_cell(write: Callable[[str], object], name: str) -> None:
+    made = (
+        MarkdownIt("commonmark")
+        .enable("table")
+        .render(f"| a | b |\n|---|---|\n| {_escaped(write(name))} | end |\n")
+    )
+    cells = [plain(cell) for cell in re.findall(r"<td>(.*?)</td>", made, flags=re.DOTALL)]
+    assert cells == [" ".join(name.split()), "end"]
+
+
+def test_a_project_may_write_markdown_in_its_first_sentence(mine: Path, tmp_path: Path) -> None:
+    change(
+        mine,
+        "cards/6_curate.toml",
+        r"^about = .*$",
+        'about = "Photos of [ours](https://o.example), *all* of them."',
+    )
+    build(Project.open(mine), out=tmp_path / "set", llms=answering(dict.fromkeys("012", ALL)))
+    assert '<p>Photos of <a href="https://o.example">ours</a>, <em>all</em> of them.</p>' in rendered(
+        tmp_path / "set"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{{ m.nothing }}", "dataset.md.jinja: cannot be rendered: 'dict object' has no attribute 'nothing'"),
+        ("{% if %}", "dataset.md.jinja, line 1: cannot be rendered: Expected an expression"),
+        ("{{ 1 / 0 }}", "dataset.md.jinja: cannot be rendered: division by zero"),
+        ("{{ ''.__class__.__mro__ }}", "dataset.md.jinja: cannot be rendered: access to attribute"),
+    ],
+)
+def test_a_template_that_cannot_be_rendered_is_an_error_of_the_project(
+    mine: Path, tmp_path: Path, line: str, told: str
+) -> None:
+    change(mine, "cards/dataset.md.jinja", r"\A", f"{line}\n")
+    with pytest.raises(ProjectError, match=re.escape(told)):
+        build(Project.open(mine), out=tmp_path / "set", llms=answering(dict.fromkeys("012", ALL)))
+    assert not (tmp_path / "set").exists()
+
+
+# --- the manifest -----------------------------------------------------------------------------------
+
+
+def test_the_manifest_holds_no_address_key_or_path(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SECRET_NAME", "sk-my-secret")
+    model = (
+        "[model.teacher]\n"
+        'api = "demo"\nbase_url = "http://user:pass@10.1.2.3:8000/v1"\napi_key_env = "MY_SECRET_NAME"\n'
+        'model = "/data/models/my-model"\n'
+    )
+    change(mine, "generators/models.toml", r'^\[model\.teacher\]\napi = "demo"$', model)
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(
+        Project.open(mine), out=tmp_path / "one", llms={**llms, "judge": Fake(lambda _: "{}", identity="j")}
+    )
+    change(
+        mine,
+        "generators/1_collect.toml",
+        r"(?s)\A.+",
+        '[source.s]\nreader = "demo"\nkind = "bars"\ncount = 8\n',
+    )
+    change(mine, "generators/models.toml", r"^sources = .*$", 'sources = ["s"]')
+    build(Project.open(mine), out=tmp_path / "two")
+    for name in ("one", "two"):
+        for file in ("manifest.json", "README.md"):
+            text = (tmp_path / name / file).read_text(encoding="utf-8")
+            for secret in (
+                "10.1.2.3",
+                "pass@",
+                "MY_SECRET_NAME",
+                "sk-my-secret",
+                "/data/models",
+                str(tmp_path),
+                str(mine),
+            ):
+                assert secret not in text
+    assert manifest(tmp_path / "two")["models"]["reasoner"]["model"] == "my-model"
+
+
+def test_the_manifest_holds_the_rules_as_they_were_resolved(mine: Path, tmp_path: Path) -> None:
+    change(mine, "generators/models.toml", r"^seed = 0$", 'seed = 0\nstop = ["END"]')
+    change(
+        mine,
+        "generators/1_collect.toml",
+        r"(?s)\A.+",
+        '[source.s]\nreader = "demo"\nkind = "bars"\ncount = 8\ntake = 6\n',
+    )
+    change(mine, "generators/models.toml", r"^sources = .*$", 'sources = ["s"]')
+    build(Project.open(mine), out=tmp_path / "set", seed=5)
+    facts = manifest(tmp_path / "set")
+    assert (facts["profile"], facts["preset"], facts["seed"]) == ("offline", "strict", 5)
+    assert facts["models"]["judge"]["params"]["stop"] == ["END"]
+    rules = facts["rules"]
+    assert rules["prompts"]["rewrite"] == {
+        "role": "rewriter",
+        "params": rules["prompts"]["rewrite"]["params"],
+        "send": "leaks",
+        "max_word_gap": 15,
+    }
+    assert rules["verifiers"]["iou"]["pass"] == 0.5
+    assert rules["cues"]["match"] == "word"
+    assert rules["curate"] == {"rl": "cues", "validation_share": 0.02, "caps": {}}
+    assert rules["take"] == {"s": 6}
