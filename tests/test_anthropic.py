@@ -45,9 +45,17 @@ def play(body: dict[str, Any]) -> Reply:
     if body["model"] != "mind":
         return text
     if not text:
-        return {"content": [{"type": "thinking", "thinking": "And", "signature": "x"}], "stop_reason": "max_tokens"}
+        return {
+            "content": [{"type": "thinking", "thinking": "And", "signature": "x"}],
+            "stop_reason": "max_tokens",
+        }
     thought, _, answer = text.removeprefix("<think>").partition("</think>")
-    return {"content": [{"type": "thinking", "thinking": thought, "signature": "x"}, {"type": "text", "text": answer}]}
+    return {
+        "content": [
+            {"type": "thinking", "thinking": thought, "signature": "x"},
+            {"type": "text", "text": answer},
+        ]
+    }
 
 
 def error(status: int, kind: str, words: str, **headers: str) -> Reply:
@@ -149,7 +157,9 @@ def test_the_declared_key_alone_is_sent(
     project = claude_project(tmp_path / "p", server, **declared)
     assert build(project, out=tmp_path / "out").kept == 1
     sent = {headers.get("x-api-key") or headers["authorization"] for headers in server.headers}
-    assert {key.removeprefix("Bearer ") for key in sent} == ({"sk-very-secret-0123"} if variable else {"none"})
+    assert {key.removeprefix("Bearer ") for key in sent} == (
+        {"sk-very-secret-0123"} if variable else {"none"}
+    )
     assert "foreign" not in json.dumps(server.headers)
     assert "very-secret" not in json.dumps(server.requests)
 
@@ -193,7 +203,9 @@ REDACTED = {"type": "redacted_thinking", "data": "EmwKAhgB"}
         ([{"type": "never_heard_of"}, text("Four.")], "", "Four."),
     ],
 )
-def test_thinking_is_kept_apart_from_the_text(content: list[dict[str, Any]], reasoning: str, said: str) -> None:
+def test_thinking_is_kept_apart_from_the_text(
+    content: list[dict[str, Any]], reasoning: str, said: str
+) -> None:
     completion = message(*content)
     assert (completion.reasoning, completion.text, completion.state) == (reasoning, said, "ok")
 

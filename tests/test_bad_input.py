@@ -718,7 +718,7 @@ def test_a_server_that_is_down(tmp_path: Path) -> None:
     says = str(raised.value)
     assert says.startswith('the model "box" never answered: ')
     assert str(port) in says
-    assert says.endswith("see that its server runs and its base_url is right")
+    assert says.endswith(f"see that its server runs and its base_url is right (http://127.0.0.1:{port}/v1)")
     assert not (tmp_path / "out").exists()
 
 

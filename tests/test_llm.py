@@ -414,7 +414,7 @@ def test_what_may_pass_is_tried_again(tmp_path: Path, server: ChatServer) -> Non
     tried = {name: seen[number] for name, number in zip(PASSING, faults, strict=True)}
     paid = ("bad usage", "bad tokens")  # a reply whose tokens cannot be counted is a reply all the same
     assert tried == dict.fromkeys(PASSING, 2) | dict.fromkeys(paid, 1)
-    assert (result.exit_code, result.kept) == (0, 1 + len(PASSING))
+    assert (result.exit_code, result.kept) == (0, 1 + len(PASSING) - len(paid))
     assert noted(tmp_path / "out")["retries"] == len(PASSING) - len(paid)
 
 
@@ -491,11 +491,17 @@ def test_a_model_that_never_answers_stops_the_build(tmp_path: Path, server: Chat
 def test_a_server_that_is_not_there_stops_the_build(tmp_path: Path) -> None:
     with ChatServer() as gone:
         url = gone.url
-    secret = url.replace("http://", "http://me:hunter2@")
-    project = sums_project(tmp_path / "p", secret, count=1)
-    with pytest.raises(ModelError, match=r'"eye" never answered.*base_url') as caught:
+    project = sums_project(tmp_path / "p", url, count=1)
+    with pytest.raises(ModelError, match=r'"eye" never answered.*base_url'):
+        build(project, out=tmp_path / "out")
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path, server: ChatServer) -> None:
+    project = sums_project(tmp_path / "p", server.url.replace("http://", "http://me:hunter2@"), count=1)
+    with pytest.raises(ModelError, match=r'base_url of the model "eye" holds .* api_key_env') as caught:
         build(project, out=tmp_path / "out")
     assert "hunter2" not in str(caught.value)
+    assert server.calls == 0
 
 
 def test_a_row_without_a_reply_has_failed_and_is_asked_again(tmp_path: Path, server: ChatServer) -> None:

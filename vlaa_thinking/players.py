@@ -183,7 +183,11 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
     address = address_of(model, getattr(llm, "identity", None))
     who = address.who(model.params.get("model", model.model)) if address else None
     standing = Standing(lambda: who is not None and table.cache.knows(who))
-    hint = f"; see that a server runs at {without_credentials(model.url)}" if model.url else ""
+    hint = (
+        f"; see that its server runs and its base_url is right ({without_credentials(model.url)})"
+        if model.url
+        else ""
+    )
     retrying = Retrying(attempted, name=name, hint=hint, tries=model.tries, standing=standing, counts=counts)
     nest: LLM = Counted(retrying, counts)
     if address is not None:

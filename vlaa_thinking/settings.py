@@ -52,7 +52,7 @@ class Model:
     """Most calls in flight."""
     rpm: int | None = None
     """Most calls started a minute, evenly spread; None: the server alone says when it is too many."""
-    tries: int = field(default=5, metadata=_within(1))
+    tries: int = field(default=8, metadata=_within(1))
     """Attempts of one call, the first counted."""
     connect_timeout: float = field(default=10.0, metadata=_within(0.001))
     """Seconds."""

@@ -186,7 +186,7 @@ class Others:
         said = await self._ask("distill", {"caption": caption, "question": row["question"]})
         found = re.fullmatch(r"<think>(.*)</think>.*<answer>(.*)</answer>", said, re.DOTALL)
         thought, answer = found.groups() if found else ("", said)
-        text = await self._ask("rewrite", {"text": f"<think>{thought}</think>\n<answer>{answer}</answer>"})
+        text = await self._ask("rewrite", {"text": f"{thought}\n\n<answer>{answer}</answer>"})
         verdict = await self._ask(
             "verify", {"question": row["question"], "gold": row["answer"], "prediction": answer}
         )

@@ -119,9 +119,9 @@ class Endpoint:
             self._raw = httpx2.Response
             self._connection_error = aiohttp.ClientError
             self._never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-            limits = httpx2.Limits(
-                max_connections=None, max_keepalive_connections=self._model.max_concurrency
-            )
+            # Stated, because without a number the transport stops at a hundred.
+            most = self._model.max_concurrency
+            limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
             self._client = getattr(sdk, CLIENTS[self._sdk])(
                 api_key=self._key,
                 base_url=self._model.url,

@@ -242,7 +242,7 @@ class Retrying:
         self._counts.retries += 1
 
 
-_exponential = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)
+_exponential = wait_random_exponential(multiplier=0.25, max=LONGEST_WAIT)
 
 
 def _wait(state: RetryCallState) -> float:

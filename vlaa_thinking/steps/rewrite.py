@@ -35,7 +35,8 @@ async def rewrite(record: Record, ctx: Context) -> Record:
     rule = ctx.settings.rewrite
     if rule.send == "leaks" and leak_in(before, ctx.settings.leaks.phrases) is None:
         return replace(record, reasoning=reasoning, answer_text=answer, word_gap=0)
-    sent = f"<think>{reasoning}</think>\n<answer>{answer}</answer>" if free else reasoning
+    # No <think> around it: what a reply begins with between those tags is the rewriter's own thinking.
+    sent = f"{reasoning}\n\n<answer>{answer}</answer>" if free else reasoning
     record, reply = await ctx.ask("rewrite", record, {"text": sent})
     if reply.state != "ok":
         return unfinished(record, "rewrite", reply)
@@ -77,7 +78,7 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _parted(text: str) -> tuple[str, str] | None:
-    inside = re.fullmatch(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*", text, re.DOTALL)
-    if inside is None or TAGS.search(inside[2]):
+    parts = re.fullmatch(r"(.*?)<answer>(.*?)</answer>\s*", text, re.DOTALL)
+    if parts is None or TAGS.search(parts[2]):
         return None
-    return inside[1].strip(), inside[2].strip()
+    return parts[1].strip(), parts[2].strip()
