@@ -27,8 +27,8 @@ from sums_project import (
 from vlaa_thinking import Completion, Project, Run, build, cache_gc, cache_stats, explain, show
 from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
-from vlaa_thinking.differ import Difference, differences
 from vlaa_thinking.errors import SetupError
+from vlaa_thinking.ledger.differ import Difference, differences
 from vlaa_thinking.llm.fake import Fake
 from vlaa_thinking.llm.wrap import Cached
 from vlaa_thinking.log import Log, Logged

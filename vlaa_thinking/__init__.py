@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vlaa_thinking.differ import Difference
     from vlaa_thinking.forecast import Plan, plan
-    from vlaa_thinking.garbage import DryBuild, Garbage, cache_gc
     from vlaa_thinking.ledger import CacheLine, CacheStats, Explanation, cache_stats, explain
+    from vlaa_thinking.ledger.differ import Difference
+    from vlaa_thinking.ledger.garbage import DryBuild, Garbage, cache_gc
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.pipeline import abuild, build
     from vlaa_thinking.project import Project
@@ -47,9 +47,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "differ": ("Difference",),
     "forecast": ("Plan", "plan"),
-    "garbage": ("DryBuild", "Garbage", "cache_gc"),
+    "ledger.differ": ("Difference",),
+    "ledger.garbage": ("DryBuild", "Garbage", "cache_gc"),
     "ledger": ("CacheLine", "CacheStats", "Explanation", "cache_stats", "explain"),
     "llm": ("LLM", "Completion", "Request"),
     "pipeline": ("abuild", "build"),

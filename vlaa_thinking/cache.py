@@ -134,13 +134,16 @@ class Cache:
 
     def _open(self) -> None:
         """Look before anything is changed: a file that is not ours is left as it is."""
+        self._db.execute("BEGIN")  # one moment's view: another build may be making the file
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        foreign = version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+        self._db.execute("COMMIT")
         if version not in (0, SCHEME):
             raise SetupError(
                 f"{self.path} is an answer cache of version {version}, this package reads version {SCHEME}; "
                 "name another file with --cache, or install the package that wrote it"
             )
-        if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if foreign:
             raise SetupError(f"{self.path} is a database of another program, and no answer cache")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")

@@ -174,7 +174,7 @@ def stats(out: Out = Path("vlaa-dataset"), cache: Stored = None) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from vlaa_thinking import cache_stats  # noqa: PLC0415
-    from vlaa_thinking.cache_display import tell_stats  # noqa: PLC0415
+    from vlaa_thinking.ledger.display import tell_stats  # noqa: PLC0415
 
     with _told():
         tell_stats(cache_stats(out=out, cache=cache), Console())
@@ -196,7 +196,7 @@ def explain(
     from rich.console import Console  # noqa: PLC0415
 
     from vlaa_thinking import explain as compare  # noqa: PLC0415
-    from vlaa_thinking.cache_display import tell_differences  # noqa: PLC0415
+    from vlaa_thinking.ledger.display import tell_differences  # noqa: PLC0415
 
     with _told():
         tell_differences(compare(a, b, out=out, cache=cache), Console())
@@ -230,7 +230,7 @@ def gc(
     from rich.console import Console  # noqa: PLC0415
 
     from vlaa_thinking import Project, cache_gc  # noqa: PLC0415
-    from vlaa_thinking.cache_display import tell_garbage  # noqa: PLC0415
+    from vlaa_thinking.ledger.display import tell_garbage  # noqa: PLC0415
 
     with _told():
         named = [Project.open(folder) for folder in projects or ()]

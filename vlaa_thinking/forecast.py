@@ -245,24 +245,27 @@ def _add(
         share = 1.0
     if reached:
         share = len(here) / len(reached)
-    calls = rows * share
+    units = float(rows)
+    estimated = None
+    if step == at:
+        first, estimated = survey.asked[source, at]
+        units = float(first)  # rows may share a call; a truncated reply is asked for once more
+    calls = units * (share if reached or step != at else 1.0)
     if here:
         mean_in, mean_out = _mean([c[1] for c in here]), _mean([c[2] for c in here])
     tokens_in = calls * mean_in
-    if step == at:
-        first, estimated = survey.asked[source, at]
-        calls = first * (share if reached else 1.0)  # a truncated reply is asked for once more
+    if estimated is not None:
         off = sum(c[1] for c in here) / sum(c[0] for c in here) if here else 1.0
-        tokens_in = estimated * off * (calls / first if first else 1.0)
+        tokens_in = estimated * off * (calls / units if units else 1.0)
     total[0] += calls
     total[1] += tokens_in
     total[2] += calls * mean_out
     price = _price(setup, step)
-    if len(here) > 1 and price is not None:
-        costs = [price.of(c[1], c[2]) for c in here]
+    if len(reached) > 1 and price is not None:
+        costs = [sum(price.of(c[1], c[2]) for c in w.calls.get(step, ())) for w in reached]
         mean = _mean(costs)
         variance = sum((c - mean) ** 2 for c in costs) / (len(costs) - 1)
-        total[3] += calls**2 * variance / len(costs) + calls * variance
+        total[3] += variance * (units**2 / len(costs) + units)
 
 
 def _step(setup: Setup, survey: _Survey, step: str, total: list[float]) -> PlanStep:

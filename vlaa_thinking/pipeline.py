@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 STEPS: tuple[Step, ...] = (caption, distill, rewrite, verify)
 """The steps between `collect`, which makes records, and `curate`, which sees all of them."""
 
-LOT = 16
+LOT = 32
 """Rows that are pulled from the sources at a time, in a thread."""
 
 WINDOW = 3
@@ -113,6 +113,7 @@ async def abuild(
 
 async def _build(options: Options) -> BuildResult:
     async with made_ready(options) as setup, AsyncExitStack() as stack:
+        card.read_template(setup.settings.template)  # a slip in it is told before anything is paid
         counts, places = setup.counts, setup.places
         spool = stack.enter_context(
             closing(Spool(places.spool, fresh=True, between_rows=setup.stop.raise_if_wanted))

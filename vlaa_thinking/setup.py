@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vlaa_thinking import card, plugin
+from vlaa_thinking import plugin
 from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.images import ImageStore
@@ -76,7 +76,6 @@ async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[S
     """Open all that a build needs, and close it at the end; without `calls` no model is set up, so no key needed."""
     run = options.run
     settings = options.project.settings(options.profile, run.preset)
-    card.read_template(settings.template)
     counts = Counts()
     stop = Stop(counts)
     async with AsyncExitStack() as stack:

@@ -72,7 +72,7 @@ def reply_text(step: str, row: str) -> str:
             return f"<think>{thought}</think>\nIt stands on the stove.\n<answer>{answer}</answer>"
         case "rewrite":
             thought = THOUGHT.format(first=CLEAN, row=row)
-            return f"<think>{thought}</think>\n<answer>{answer}</answer>"
+            return f"{thought}\n\n<answer>{answer}</answer>"
         case "verify":
             return json.dumps({"reason": f"Both name the kettle of row {row}.", "verdict": "yes"})
     raise AssertionError(step)
@@ -91,9 +91,6 @@ def response(status: str, body: bytes, *headers: str) -> bytes:
 
 def _body(api: str, step: str) -> bytes:
     text = reply_text(step, ROW)
-    # The rewriter gives back `<think>` tags as part of its text: its own thinking has a field of its own, or a
-    # reader would take them for that.
-    thinking = {"reasoning_content": "The tags stay."} if step == "rewrite" else {}
     if api == "anthropic":
         head, closed, rest = text.partition("</think>\n") if step == "distill" else ("", "", text)
         thinks = [{"type": "thinking", "thinking": head.removeprefix("<think>"), "signature": "none"}]
@@ -116,7 +113,7 @@ def _body(api: str, step: str) -> bytes:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": text, **thinking},
+                    "message": {"role": "assistant", "content": text},
                     "finish_reason": "stop",
                 }
             ],

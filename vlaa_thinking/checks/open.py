@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from itertools import product
 
 from vlaa_thinking.checks.number import Number, read_number, same
 from vlaa_thinking.checks.plain import LIMIT, folded, plain
@@ -19,7 +19,11 @@ _OPPOSITES = (
     "|high low|higher lower|maximum minimum|max min|positive negative|first last|am pm|a.m p.m|day night|import export"
     "|internal external|concave convex|horizontal vertical|input output|upper lower|former latter|buy sell|win lose"
 )
-_PAIRS = frozenset(frozenset(pair.split()) for pair in _OPPOSITES.split("|"))
+_PAIRS = [pair.split() for pair in _OPPOSITES.split("|")]
+_OPPOSITE_OF = {
+    word: frozenset(other for pair in _PAIRS if word in pair for other in pair if other != word)
+    for word in itertools.chain(*_PAIRS)
+}
 _NEGATING = ("un", "in", "im", "il", "ir", "non", "dis", "mis", "anti", "non-")
 _DENIALS = frozenset(("not", "no", "never", "without", "neither", "nor", "cannot"))
 
@@ -120,8 +124,10 @@ def _figures(text: str) -> list[str]:
 def _contrary(a: str, b: str) -> bool:
     """Tell whether an opposite ("increases", "decreases") makes the difference: they lie a few letters apart."""
     left, right = set(a.split()), set(b.split())
-    return any(
-        frozenset(pair) in _PAIRS
-        or any(pair in ((p + pair[1], pair[1]), (pair[0], p + pair[0])) for p in _NEGATING)
-        for pair in product(left - right, right - left)
+    only_left, only_right = left - right, right - left
+    return any(_OPPOSITE_OF.get(word, frozenset()) & only_right for word in only_left) or any(
+        prefix + word in others
+        for words, others in ((only_left, only_right), (only_right, only_left))
+        for word in words
+        for prefix in _NEGATING
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.llm import Image, Json, Message, Request
 from vlaa_thinking.record import Record
 
 if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
     from vlaa_thinking.cache import Address
     from vlaa_thinking.images import ImageStore
     from vlaa_thinking.llm import LLM, Completion
@@ -122,15 +125,19 @@ def unfinished(record: Record, step: str, completion: Completion) -> Record:
 
 def parse(text: str, schema: Mapping[str, Json]) -> dict[str, Any] | None:
     """Read a JSON object of the form `schema` out of a reply, code fences or not; None if there is none."""
-    import jsonschema  # noqa: PLC0415 - heavy
-
     start, end = text.find("{"), text.rfind("}")
     try:
         said = json.loads(text[start : end + 1])
-        jsonschema.Draft202012Validator(dict(schema)).validate(said)
-    except (ValueError, jsonschema.ValidationError):
+    except ValueError:
         return None
-    return said if isinstance(said, dict) else None
+    return said if isinstance(said, dict) and _validator(json.dumps(schema)).is_valid(said) else None
+
+
+@lru_cache(maxsize=8)
+def _validator(schema: str) -> Validator:
+    import jsonschema  # noqa: PLC0415 - heavy
+
+    return jsonschema.Draft202012Validator(json.loads(schema))
 
 
 def _corrected(request: Request, completion: Completion) -> Request:

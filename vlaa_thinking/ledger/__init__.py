@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from vlaa_thinking.cache import Cache, key_of
 from vlaa_thinking.counts import STEP_NAMES
-from vlaa_thinking.differ import Difference, differences
 from vlaa_thinking.errors import OutputError, SetupError
-from vlaa_thinking.frame import Frame, frames
+from vlaa_thinking.ledger.differ import Difference, differences
+from vlaa_thinking.ledger.frame import Frame, frames
 from vlaa_thinking.places import Places
 from vlaa_thinking.players import recalled
 from vlaa_thinking.project import Project

@@ -11,8 +11,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vlaa_thinking.garbage import Garbage
     from vlaa_thinking.ledger import CacheLine, CacheStats, Explanation
+    from vlaa_thinking.ledger.garbage import Garbage
 
 
 WIDEST = 400

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from vlaa_thinking.cache import Cache, key_of
 from vlaa_thinking.counts import STEP_NAMES, Counts
 from vlaa_thinking.errors import OutputError, SetupError
-from vlaa_thinking.frame import frames
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.ledger import find, sorted_out
+from vlaa_thinking.ledger.frame import frames
 from vlaa_thinking.pipeline import walk
 from vlaa_thinking.places import Places
 from vlaa_thinking.players import recalled, recalling
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vlaa_thinking.frame import Frame
     from vlaa_thinking.ledger import CacheLine
+    from vlaa_thinking.ledger.frame import Frame
     from vlaa_thinking.llm import Completion, Request
     from vlaa_thinking.settings import Settings
 
