@@ -37,7 +37,8 @@ _TABLES = (
     "CREATE TABLE images (sha256 BLOB PRIMARY KEY, facts TEXT NOT NULL)",
 )
 
-_MAGIC = b"SQLite format 3\0"
+SMALLEST = 512
+"""Bytes of the smallest SQLite file that is not empty; a shorter one would be taken for an empty one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +99,9 @@ class Cache:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("rb") as file:
-                start = file.read(len(_MAGIC))
-            if start and start != _MAGIC:
-                raise SetupError(f"{path} is no answer cache, and no SQLite file at all")
+            # Only by its size: to open and close it would undo the locks of this process's other connections.
+            if 0 < path.stat().st_size < SMALLEST:
+                raise SetupError(f"{path} is no answer cache: it is too small for an SQLite file")
         except FileNotFoundError:
             pass
         except OSError as exc:
