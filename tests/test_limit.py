@@ -189,12 +189,12 @@ def test_the_gate_stays_open_while_a_call_may_be_answered() -> None:
         gate = Limited(endpoint, 4)
         first = asyncio.create_task(gate(HELLO))
         await asyncio.sleep(0)
-        for _ in range(5):  # more than a round trip
-            with pytest.raises(Transient):
-                await gate(HELLO)
-        assert gate.limit == 2
-        slow.set()
         async with asyncio.timeout(5):
+            for _ in range(5):  # more than a round trip
+                with pytest.raises(Transient):
+                    await gate(HELLO)
+            assert gate.limit == 2
+            slow.set()
             await first
             await gate(HELLO)
 
@@ -325,7 +325,6 @@ def in_a_while() -> tuple[str, float]:
         (200, "x-ratelimit-remaining-tokens", "0m0.5s", 0.5),
         (429, "x-ratelimit-remaining-requests", "0.5", 0.5),
         (200, "anthropic-ratelimit-requests-remaining", None, 1.0),
-        (429, "anthropic-ratelimit-tokens-remaining", None, 1.0),
     ],
 )
 def test_everyone_rests_where_a_server_says_that_nothing_is_left(

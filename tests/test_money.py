@@ -27,7 +27,7 @@ from vlaa_thinking.llm.openai import OpenAI
 from vlaa_thinking.prices import Price, cost, image_tokens, input_tokens, price_of
 from vlaa_thinking.settings import Model
 
-PRICES = {"input_price": 2.0, "output_price": 10.0}
+PRICES: dict[str, Any] = {"input_price": 2.0, "output_price": 10.0}
 """US dollars per million tokens, in every project here."""
 
 PRICE = Price(input=2.0, output=10.0)
@@ -128,7 +128,7 @@ def test_an_unknown_price_is_unknown_and_never_zero(base_url: str, model: str | 
 
 
 def test_the_project_s_price_wins() -> None:
-    ours = {"input_price": 1.0, "output_price": 0.0}
+    ours: dict[str, Any] = {"input_price": 1.0, "output_price": 0.0}
     assert price_of(Model(api="openai", model="gpt-4o", **ours)) == Price(input=1, output=0)
     local = Model(api="openai", base_url="http://127.0.0.1:8000/v1", model="mine", **ours)
     assert price_of(local) == Price(input=1, output=0)
@@ -210,11 +210,13 @@ def test_a_request_is_estimated_by_its_text_and_images() -> None:
 # --- a budget ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", [0.0, 0.01, 0.05, 0.09])
+@pytest.mark.parametrize("budget", [0.0, 0.05, 0.09])
 def test_a_budget_is_never_passed(tmp_path: Path, server: ChatServer, till: Till, budget: float) -> None:
     till.count = as_much_as_may_be
     project = sums_project(tmp_path / "p", server.url, count=30, params={"max_tokens": 50}, **PRICES)
-    with pytest.raises(BudgetReached, match=r"stopped at the budget: \$.* build again with a larger --budget"):
+    with pytest.raises(
+        BudgetReached, match=r"stopped at the budget: \$.* build again with a larger --budget"
+    ):
         build(project, out=tmp_path / "out", run=Run(budget=budget))
     assert till.charged <= budget
     assert (server.calls > 0) is (budget > 0)
@@ -238,7 +240,15 @@ def test_a_budget_that_is_enough_stops_nothing(tmp_path: Path, server: ChatServe
 
 def test_the_command_stops_clean_at_its_budget(tmp_path: Path, server: ChatServer, till: Till) -> None:
     project = sums_project(tmp_path / "p", server.url, count=12, params={"max_tokens": 50}, **PRICES)
-    command = [sys.executable, "-m", "vlaa_thinking", "build", str(project.root), "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "vlaa_thinking",
+        "build",
+        str(project.root),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     stopped = subprocess.run([*command, "--budget", "0.005"], capture_output=True, text=True, check=False)
     assert stopped.returncode == 4
     assert "stopped at the budget: $0.00" in stopped.stderr
@@ -255,7 +265,9 @@ def test_the_command_stops_clean_at_its_budget(tmp_path: Path, server: ChatServe
 
 def test_a_budget_needs_every_price(tmp_path: Path, server: ChatServer) -> None:
     project = sums_project(tmp_path / "p", server.url, count=1)
-    with pytest.raises(SetupError, match=r'model "eye" is not known: set input_price and output_price .*\[model\.eye\]'):
+    with pytest.raises(
+        SetupError, match=r'model "eye" is not known: set input_price and output_price .*\[model\.eye\]'
+    ):
         build(project, out=tmp_path / "out", run=Run(budget=5))
     assert server.calls == 0
 
@@ -288,18 +300,23 @@ def test_the_display_says_what_is_spent(tmp_path: Path, server: ChatServer) -> N
 
 
 def test_what_has_no_price_is_counted_apart(tmp_path: Path, server: ChatServer) -> None:
-    project = sums_project(tmp_path / "p", server.url, count=3)
+    project = sums_project(tmp_path / "p", server.url, count=6, **PRICES)
+    models = project.root / "generators/models.toml"
+    models.write_text(models.read_text().replace("input_price = 2.0\n", "", 1))  # the captioner's
     result = build(project, out=tmp_path / "out")
-    assert (result.spent, result.unpriced) == (0, result.calls)
+    assert result.spent > 0
+    assert (result.unpriced, run_json(tmp_path / "out")["unpriced"]) == (2, 2)
     said = StringIO()
     report(result, Console(file=said, width=200))
-    assert f"$0.00 + {result.calls} calls of unknown price spent" in said.getvalue()
+    assert f"${result.spent:.4f} + 2 calls of unknown price spent" in said.getvalue()
 
 
 # --- what an attempt costs that gave no reply ----------------------------------------------------------------
 
 REQUEST = Request(
-    messages=(Message(role="user", text="How much?"),), params={"model": "m", "max_tokens": 1000}, role="judge"
+    messages=(Message(role="user", text="How much?"),),
+    params={"model": "m", "max_tokens": 1000},
+    role="judge",
 )
 
 
