@@ -9,7 +9,7 @@
     ├── BudgetReached         the next call could pass the budget; all that was answered is kept          (exit 4)
     ├── NoReply               one call ended without a reply: its row has failed, this time only         (exit 3)
     └── Transient             one attempt of a call failed in a way that may pass; never leaves `llm/`
-        └── NotSent           and it never reached the server, so it cost nothing
+        └── Uncharged         and it cost nothing: it never reached the server, or was turned away at the door
 
 A fault of one row is not an error: it is the row's `Outcome`.
 """
@@ -71,5 +71,5 @@ class Transient(VlaaError):  # noqa: N818 - a state, too
         self.rate_limited = rate_limited
 
 
-class NotSent(Transient):
-    """The attempt never reached the server."""
+class Uncharged(Transient):
+    """The attempt cost nothing: it never reached the server, or was turned away at the door."""

@@ -198,6 +198,7 @@ def _second_pass(spool: Spool, collection: Collection, setup: Setup) -> tuple[Fu
     manifest = card.manifest(setup, made, splits, spool)
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest)
+    setup.stop.raise_if_wanted()
     return made, places.put()
 
 

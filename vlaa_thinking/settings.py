@@ -50,7 +50,7 @@ class Model:
     """Whether the server takes a JSON Schema for its reply; if not, the prompt alone asks for it."""
     max_concurrency: int = field(default=32, metadata=_within(1))
     """Most calls in flight."""
-    rpm: int | None = None
+    rpm: int | None = field(default=None, metadata=_within(1))
     """Most calls started a minute, evenly spread; None: the server alone says when it is too many."""
     tries: int = field(default=8, metadata=_within(1))
     """Attempts of one call, the first counted."""
@@ -62,11 +62,16 @@ class Model:
     output_price: float | None = field(default=None, metadata=_within(0))
     """US dollars per million tokens; without them the price list of a library is asked."""
     image_tokens: str | None = None
-    """How many tokens an image takes: "tiles:85,170", "area:750" or "patches:28" (`prices.image_tokens`)."""
+    """How many tokens an image takes, by a rule of `prices.image_tokens`."""
     max_side: int | None = field(default=None, metadata=_within(1))
     """Longest side in pixels that is sent; larger images are scaled down."""
     max_image_bytes: int | None = field(default=None, metadata=_within(1000))
     """Largest image file that is sent; larger ones are encoded anew, smaller."""
+
+    @property
+    def takes_schema(self) -> bool:
+        """Whether a reply's JSON Schema is sent along; Anthropic's API is asked by the prompt alone."""
+        return self.structured and self.api != "anthropic"
 
     @property
     def url(self) -> str | None:

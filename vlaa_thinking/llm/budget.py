@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.errors import BudgetReached, NotSent
+from vlaa_thinking.errors import BudgetReached, Uncharged
 from vlaa_thinking.prices import CHARS_PER_TOKEN, Price, cost, input_tokens
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Budgeted:
         try:
             completion = await self._inner(request)
             charge = self._settled(completion, estimate)
-        except NotSent:
+        except Uncharged:
             charge = 0.0
             raise
         finally:

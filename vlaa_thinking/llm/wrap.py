@@ -162,10 +162,22 @@ class Retrying:
     """
 
     def __init__(
-        self, inner: LLM, *, name: str, hint: str, tries: int, standing: Standing, counts: Counts
+        self,
+        inner: LLM,
+        *,
+        name: str,
+        hint: str,
+        tries: int,
+        standing: Standing,
+        counts: Counts,
+        silence: tuple[int, float] = (30, 60.0),
     ) -> None:
-        """Try calls of `inner`, known to the user as `name`, up to `tries` times; `hint` says what to look at."""
+        """Try calls of `inner`, known to the user as `name`, up to `tries` times; `hint` says what to look at.
+
+        A model none of whose last `silence` attempts succeeded, for so many seconds, stops the build.
+        """
         self._hint = hint
+        self._silence = silence
         self._inner = inner
         self._name = name
         self._counts = counts
@@ -225,7 +237,8 @@ class Retrying:
         """Count a failed attempt, and stop the build where a model has gone silent."""
         self._failures += 1
         silent = time.monotonic() - self._last_success
-        if self._standing.answered and self._failures >= SILENT_CALLS and silent >= SILENT_SECONDS:
+        attempts, seconds = self._silence
+        if self._failures >= attempts and silent >= seconds and self._standing.answered:
             why = state.outcome.exception() if state.outcome else None
             raise ModelError(
                 f'the model "{self._name}" has not answered for {silent:.0f} s, '

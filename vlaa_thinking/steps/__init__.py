@@ -70,7 +70,7 @@ class Context:
         request = Request(
             messages=(Message(role="system", text=system), Message(role="user", text=user, images=images)),
             params=params_of(prompt.head.params, player.model),
-            schema=schema if player.model.structured else None,
+            schema=schema if player.model.takes_schema else None,
             role=role,
             step=step,
             values=values,
