@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="[DIR]", help="The project's folder; without it, the built-in demo.")
+    Path | None, typer.Argument(metavar="DIR", help="The project's folder; without it, the built-in demo.")
 ]
 Out = Annotated[
     Path, typer.Option(metavar="OUT", help="The dataset folder; OUT.work beside it holds answers and images.")
@@ -48,7 +48,7 @@ def build(
         str | None, typer.Option(help="A preset of the rule files, in the profile's place.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Take so many input rows, in turn from each source.")
+        int | None, typer.Option(help="Take so many input rows, in turn from each source.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The seed, in place of the project's.")] = None,
     cache: Annotated[
@@ -67,7 +67,7 @@ def build(
 ) -> None:
     """Run the six steps and write a dataset folder.
 
-    Example: vlaa-thinking build my-project --profile paper --limit 20 --out my-dataset
+    Example: vlaa-thinking build my-project --profile paper --limit 20
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -92,7 +92,7 @@ def plan(
     out: Out = Path("vlaa-dataset"),
     profile: Annotated[str | None, typer.Option(help="A profile of generators/models.toml.")] = None,
     preset: Annotated[str | None, typer.Option(help="A preset of the rule files.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take so many input rows.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Take so many input rows.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed, in place of the project's.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="Really run so many rows first, to know better.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="An answer cache, in place of OUT.work's.")] = None,

@@ -96,7 +96,7 @@ class Endpoint:
         try:
             async with asyncio.timeout(self._model.timeout):
                 data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-                response = await http.post(self._url, content=data, headers=self._headers)
+                response = await http.post(self._url, content=data)
         except (TimeoutError, self._broken_off) as exc:
             raise self._broken(exc) from exc
         self._note_rest(response.headers)
@@ -127,8 +127,8 @@ class Endpoint:
                 api_key=self._key, base_url=self._model.url, max_retries=0, http_client=http
             )
             headers = {**client.default_headers, **client.auth_headers}
-            self._headers = {name: value for name, value in headers.items() if isinstance(value, str)}
-            self._url = str(client.base_url).rstrip("/") + self._path
+            http.headers.update({name: value for name, value in headers.items() if isinstance(value, str)})
+            self._url = httpx2.URL(str(client.base_url).rstrip("/") + self._path)
             self._broken_off = httpx2.TransportError
             self._connection_error = aiohttp.ClientError
             self._never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)

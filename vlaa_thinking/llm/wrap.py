@@ -214,9 +214,23 @@ class Retrying:
             if not first.done():
                 first.set_result(None)
 
+    async def _tried(self, request: Request) -> object:
+        """Make the first attempt plainly; only where it fails is tenacity set up, and told of it as its first."""
+        try:
+            return await self._inner(request)
+        except Transient as exc:
+            failed = [exc]
+
+        async def attempt() -> object:
+            if failed:
+                raise failed.pop()
+            return await self._inner(request)
+
+        return await self._again(attempt)
+
     async def _ask(self, request: Request) -> Completion:
         try:
-            completion: object = await self._again(self._inner, request)
+            completion: object = await self._tried(request)
         except Transient as exc:
             raise self._without_reply(str(exc)) from exc
         except VlaaError:
