@@ -1,8 +1,8 @@
 """What the providers have in common: one raw post, and what its ends mean.
 
-The official SDK's client says how its server is spoken to (address, authorisation, headers), and its HTTP client, on
-the aiohttp transport, carries the bytes. The SDK's own methods are passed by: they take two to six times the
-processor time, and what they give back would be taken apart again.
+The official SDK's client says how its server is spoken to (address, authorisation, headers); aiohttp, which is its own
+fast transport, carries the bytes. The SDK's methods are passed by: they take five times the processor time, and what
+they give back would be taken apart again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from vlaa_thinking.images import to_send
 from vlaa_thinking.llm import Completion, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from httpx2 import AsyncClient
+    from aiohttp import ClientSession
 
     from vlaa_thinking.llm import Image
     from vlaa_thinking.settings import Model
@@ -86,23 +86,29 @@ class Endpoint:
         self._sdk = sdk
         self._path = path
         self._key = _key(name, model)
-        self._http: AsyncClient | None = None
+        self._url = ""
+        self._session: ClientSession | None = None
         self.rest_until = 0.0
         """The event loop's time until which the server's headers say that nothing is left."""
 
     async def post(self, body: Mapping[str, Json], sent: tuple[str, ...]) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
-        http = self._connected()
+        import aiohttp  # noqa: PLC0415 - heavy
+
+        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         try:
-            async with asyncio.timeout(self._model.timeout):
-                data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-                response = await http.post(self._url, content=data)
-        except (TimeoutError, self._broken_off) as exc:
-            raise self._broken(exc) from exc
+            session = self._session or await self._connected()
+            async with session.post(self._url, data=data) as response:
+                content = self._without_key(await response.read())
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            raise Uncharged(f"{type(exc).__name__}: {exc}"[:300]) from exc
+        except TimeoutError as exc:
+            raise Transient(f"no whole reply within {self._model.timeout:g} s") from exc
+        except aiohttp.ClientError as exc:
+            raise Transient(f"{type(exc).__name__}: {exc}"[:300]) from exc
         self._note_rest(response.headers)
-        content = self._without_key(response.content)
-        if not response.is_success:
-            return self._after_error(response.status_code, content, response.headers, sent)
+        if not response.ok:
+            return self._after_error(response.status, content, response.headers, sent)
         completion = Completion(api=self.api, body=content, sent=sent)
         try:
             _ = completion.reply
@@ -110,30 +116,22 @@ class Endpoint:
             raise Transient(f"the reply is not the API's JSON: {error_words(content)}") from exc
         return completion
 
-    def _connected(self) -> AsyncClient:
-        """Return the HTTP client, made at the first call: a rebuild from the cache needs none, and no SDK."""
-        if self._http is None:
-            import aiohttp  # noqa: PLC0415 - heavy
-            import httpx2  # noqa: PLC0415
+    async def _connected(self) -> ClientSession:
+        """Return the session, made at the first call: a rebuild from the cache needs none, and no SDK."""
+        import aiohttp  # noqa: PLC0415 - heavy
 
-            sdk = import_module(self._sdk)
-            # Stated, because without a number the transport stops at a hundred.
-            most = self._model.max_concurrency
-            self._http = http = sdk.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
-                timeout=httpx2.Timeout(self._model.timeout, connect=self._model.connect_timeout),
-            )
-            client = getattr(sdk, CLIENTS[self._sdk])(
-                api_key=self._key, base_url=self._model.url, max_retries=0, http_client=http
-            )
+        sdk = import_module(self._sdk)
+        async with getattr(sdk, CLIENTS[self._sdk])(api_key=self._key, base_url=self._model.url) as client:
             headers = {**client.default_headers, **client.auth_headers}
-            http.headers.update({name: value for name, value in headers.items() if isinstance(value, str)})
-            self._url = httpx2.URL(str(client.base_url).rstrip("/") + self._path)
-            self._broken_off = httpx2.TransportError
-            self._connection_error = aiohttp.ClientError
-            self._never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-        assert self._http is not None
-        return self._http
+            self._url = f"{str(client.base_url).rstrip('/')}{self._path}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._model.max_concurrency),
+            timeout=aiohttp.ClientTimeout(self._model.timeout, sock_connect=self._model.connect_timeout),
+            headers={name: value for name, value in headers.items() if isinstance(value, str)},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+        )
+        return self._session
 
     async def encoded(self, image: Image) -> tuple[str, str, str]:
         """Read an image as it is to be sent, in a thread; returns (media type, base64, SHA-256)."""
@@ -141,17 +139,8 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            await self._http.aclose()
-
-    def _broken(self, error: BaseException) -> Transient:
-        """Say what became of an attempt without a response: the SDK calls any of them a time-out."""
-        chain = list(_causes(error))
-        if isinstance(error, TimeoutError):
-            return Transient(f"no whole reply within {self._model.timeout:g} s")
-        told = next((cause for cause in chain if isinstance(cause, self._connection_error)), chain[-1])
-        kind = Uncharged if isinstance(told, self._never_connected) else Transient
-        return kind(f"{type(told).__name__}: {told}"[:300])
+        if self._session is not None:
+            await self._session.close()
 
     def _note_rest(self, headers: Mapping[str, str]) -> None:
         for remaining, reset in REMAINING:
@@ -228,12 +217,6 @@ def _duration(text: str) -> float:
             return 0.0
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
     return sum(float(n) * units[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s|$)", text))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
 
 
 def _key(name: str, model: Model) -> str:
