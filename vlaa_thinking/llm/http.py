@@ -19,6 +19,7 @@ from importlib import import_module
 from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from vlaa_thinking.errors import ModelError, Transient, Uncharged
 from vlaa_thinking.images import to_send
@@ -129,7 +130,7 @@ class Endpoint:
             timeout=aiohttp.ClientTimeout(self._model.timeout, sock_connect=self._model.connect_timeout),
             headers={name: value for name, value in headers.items() if isinstance(value, str)},
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            proxy=_proxy(self._url),  # asked once: aiohttp's own trust_env asks the environment at each call
         )
         return self._session
 
@@ -217,6 +218,13 @@ def _duration(text: str) -> float:
             return 0.0
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
     return sum(float(n) * units[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s|$)", text))
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for this address."""
+    parts = urlsplit(url)
+    bypassed = proxy_bypass(parts.hostname or "")
+    return None if bypassed else getproxies().get(parts.scheme)
 
 
 def _key(name: str, model: Model) -> str:
