@@ -476,7 +476,7 @@ def test_a_call_waits_as_long_as_the_server_says(
     project = sums_project(tmp_path / "p", server.url, count=1)
     assert build(project, out=tmp_path / "out").kept == 1
     came, again = arrivals
-    assert 1.1 < again - came < 4
+    assert 1.1 < again - came < 30
 
 
 def test_a_model_that_never_answers_stops_the_build(tmp_path: Path, server: ChatServer) -> None:

@@ -89,6 +89,7 @@ class Endpoint:
         self._key = _key(name, model)
         self._url = ""
         self._session: ClientSession | None = None
+        self._connecting = asyncio.Lock()
         self.rest_until = 0.0
         """The event loop's time until which the server's headers say that nothing is left."""
 
@@ -119,20 +120,25 @@ class Endpoint:
 
     async def _connected(self) -> ClientSession:
         """Return the session, made at the first call: a rebuild from the cache needs none, and no SDK."""
+        async with self._connecting:
+            if self._session is None:
+                self._session = await self._new_session()
+        return self._session
+
+    async def _new_session(self) -> ClientSession:
         import aiohttp  # noqa: PLC0415 - heavy
 
         sdk = import_module(self._sdk)
         async with getattr(sdk, CLIENTS[self._sdk])(api_key=self._key, base_url=self._model.url) as client:
             headers = {**client.default_headers, **client.auth_headers}
             self._url = f"{str(client.base_url).rstrip('/')}{self._path}"
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._model.max_concurrency),
             timeout=aiohttp.ClientTimeout(self._model.timeout, sock_connect=self._model.connect_timeout),
             headers={name: value for name, value in headers.items() if isinstance(value, str)},
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=_proxy(self._url),  # asked once: aiohttp's own trust_env asks the environment at each call
         )
-        return self._session
 
     async def encoded(self, image: Image) -> tuple[str, str, str]:
         """Read an image as it is to be sent, in a thread; returns (media type, base64, SHA-256)."""
