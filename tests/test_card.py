@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]
 from datasets import load_dataset, load_dataset_builder
 from markdown_it import MarkdownIt
 from PIL import Image
+from sums_project import sums_project, write_rows
 
 from vlaa_thinking import Project, build
 from vlaa_thinking.card import _code, _escaped
@@ -426,3 +427,22 @@ def test_the_manifest_holds_the_rules_as_they_were_resolved(mine: Path, tmp_path
     assert rules["cues"]["match"] == "word"
     assert rules["curate"] == {"rl": "cues", "validation_share": 0.02, "caps": {}}
     assert rules["take"] == {"s": 6}
+
+
+def test_rows_that_rest_on_one_reply_are_counted(tmp_path: Path, demo: Path) -> None:
+    """Two rows with the same caption and question share the reasoner's one reply."""
+    assert manifest(demo)["shared_traces"] == 0
+    assert "No two kept rows rest on the same reply" in (demo / "README.md").read_text()
+    project = sums_project(tmp_path / "p", "http://127.0.0.1:1/v1", count=2, per_image=1)
+    rows = [{"id": name, "image": "0.png", "question": "What is 1 plus 8?", "answer": "9"} for name in "ab"]
+    write_rows(project.root, rows)
+    fake = Fake(
+        lambda r: "A box." if r.role == "captioner" else "<think>One and eight.</think><answer>9</answer>"
+    )
+    build(
+        project,
+        out=tmp_path / "out",
+        llms=dict.fromkeys(("captioner", "reasoner", "rewriter", "judge"), fake),
+    )
+    assert manifest(tmp_path / "out")["shared_traces"] == 2
+    assert "2 kept rows rest on a reply" in (tmp_path / "out/README.md").read_text()

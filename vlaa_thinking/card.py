@@ -79,6 +79,7 @@ def manifest(setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool) 
         "sources": _by(spool, "source"),
         "licenses": {s.name: s.license for s in settings.sources},
         "answer_types": _by(spool, "answer_type"),
+        "shared_traces": spool.shared_traces(),
         "answers": {role: _answers(setup, role) for role in settings.roles},
         "rules": _rules(settings),
         "project": settings.hashes,

@@ -6,6 +6,7 @@ function of it and of the project's files. Small columns for `curate`, the whole
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _TABLE = """
 CREATE TABLE rows (
   key TEXT NOT NULL, copy INTEGER NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, answer_type TEXT NOT NULL,
-  image TEXT, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL, models TEXT NOT NULL,
+  image TEXT, trace BLOB, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL, models TEXT NOT NULL,
   config TEXT, part TEXT, why TEXT, record TEXT NOT NULL,
   PRIMARY KEY (key, copy)
 ) WITHOUT ROWID
@@ -84,6 +85,7 @@ class Spool:
             record.source,
             record.gold.answer_type,
             record.picture.sha256 if record.picture else None,
+            _trace(record),
             status,
             step,
             code,
@@ -91,7 +93,7 @@ class Spool:
             json.dumps(record.models, ensure_ascii=False),
             dump(record),
         )
-        self._db.execute("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL,?)", row)
+        self._db.execute("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL,?)", row)
 
     def facts(self) -> Iterator[Fact]:
         """Give the facts of the rows that came through, in key order."""
@@ -136,6 +138,11 @@ class Spool:
             f"SELECT {names}, COUNT(*) FROM rows GROUP BY {names} ORDER BY {names}"  # noqa: S608 - our own names
         ).fetchall()
 
+    def shared_traces(self) -> int:
+        """Count the kept rows whose teacher's reply is another kept row's, too."""
+        query = "SELECT COUNT(*) FROM rows WHERE status='kept' GROUP BY trace HAVING COUNT(*) > 1"
+        return sum(count for (count,) in self._db.execute(query))
+
     def find(self, row_id: str) -> list[tuple[Record, str | None, str | None]]:
         """Return the rows with this id, or with this id behind their source, each with split and `why`."""
         query = (
@@ -170,6 +177,11 @@ def load(text: str) -> Record:
     for name, cls in (("picture", Picture), ("score", Score), ("outcome", Outcome)):
         values[name] = cls(**values[name]) if values[name] else None
     return Record(**values)
+
+
+def _trace(record: Record) -> bytes:
+    text = f"{record.teacher_reasoning}\n{record.teacher_response}"
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _ended(record: Record, status: str, code: str, why: str | None) -> Record:
