@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vlaa_thinking import Completion, Project, Request, Row, build
+from vlaa_thinking import LLM, Completion, Project, Request, Row, build
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.errors import ModelError, NoReply, Transient
 from vlaa_thinking.llm.fake import Fake
@@ -69,7 +69,7 @@ def built(folder: Path, fake: Fake) -> BuildResult:
         models.read_text().replace('["counting", "bars", "lines", "boxes", "forms"]', '["mine"]')
     )
     (folder / "project/rows_of_mine.py").write_text(READER)
-    roles = dict.fromkeys(("captioner", "reasoner", "rewriter", "judge"), fake)
+    roles: dict[str, LLM] = dict.fromkeys(("captioner", "reasoner", "rewriter", "judge"), fake)
     return build(project, out=folder / "out", llms=roles)
 
 
