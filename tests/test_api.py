@@ -11,7 +11,7 @@ import typed_calls
 from PIL import Image
 
 import vlaa_thinking
-from vlaa_thinking import BuildResult, Project, abuild, build
+from vlaa_thinking import BuildResult, Project, abuild, build, plan, show
 from vlaa_thinking.errors import SetupError
 
 NAMES = [
@@ -144,3 +144,14 @@ def test_a_script_without_a_main_guard_builds(tmp_path: Path, way: str) -> None:
     assert " of 10" in done.stdout
     assert done.stderr == ""
     assert (tmp_path / "set/manifest.json").is_file()
+
+
+def test_plan_and_show_work_where_an_event_loop_runs(tmp_path: Path) -> None:
+    """In a notebook a loop is always running: they used to end in a traceback there."""
+    out = tmp_path / "set"
+    build(Project.default(), out=out, limit=5)
+
+    async def notebook() -> tuple[int, int]:
+        return plan(Project.default(), out=out, limit=5).rows, len(show("counting/0000", out=out))
+
+    assert asyncio.run(notebook()) == (5, 1)

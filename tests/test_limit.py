@@ -379,6 +379,7 @@ def test_a_header_that_nobody_understands_holds_nobody_back(value: str) -> None:
 
     with ChatServer(reply) as server:
         asyncio.run(run())
+    assert server.calls == 4
 
 
 @pytest.mark.parametrize(("model", "before"), [("eye", 0), ("mind", 1)])

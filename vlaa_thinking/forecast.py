@@ -21,6 +21,7 @@ from vlaa_thinking.pipeline import walk
 from vlaa_thinking.prices import input_tokens, price_of
 from vlaa_thinking.result import Run
 from vlaa_thinking.setup import Options, Setup, made_ready
+from vlaa_thinking.stop import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +121,7 @@ def plan(
         run=run or Run(),
         ctrl_c=True,
     )
-    return asyncio.run(_plan(options, sample))
+    return run_to_end(_plan(options, sample))
 
 
 async def _plan(options: Options, sample: int) -> Plan:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TABLE = """
 CREATE TABLE rows (
   key TEXT NOT NULL, copy INTEGER NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, answer_type TEXT NOT NULL,
-  image TEXT, trace BLOB, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL, models TEXT NOT NULL,
+  image TEXT, trace BLOB, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL,
   config TEXT, part TEXT, why TEXT, record TEXT NOT NULL,
   PRIMARY KEY (key, copy)
 ) WITHOUT ROWID
@@ -90,10 +90,9 @@ class Spool:
             step,
             code,
             json.dumps([c.phrase for c in record.cues], ensure_ascii=False),
-            json.dumps(record.models, ensure_ascii=False),
             dump(record),
         )
-        self._db.execute("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL,?)", row)
+        self._db.execute("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL,?)", row)
 
     def facts(self) -> Iterator[Fact]:
         """Give the facts of the rows that came through, in key order."""

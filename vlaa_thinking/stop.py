@@ -1,12 +1,13 @@
-"""Ctrl-C: the first one takes nothing new and waits for replies under way, the second ends at once."""
+"""How asynchronous work is run and ended. Ctrl-C: the first one takes nothing new and waits for replies under way, the second ends at once."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vlaa_thinking.errors import Interrupted
 
@@ -16,8 +17,20 @@ if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm.limit import Limited
 
+T = TypeVar("T")
+
 GRACE = 10.0
 """Seconds that replies under way are waited for."""
+
+
+def run_to_end(work: Coroutine[None, None, T]) -> T:
+    """Run `work` to its end; in a thread of its own where an event loop is running here (a notebook's)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 class Stop:

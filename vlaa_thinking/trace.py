@@ -5,7 +5,6 @@ Everything after the answer cache is a pure function of it, so the way is walked
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from vlaa_thinking.settings import ROLES, Model
 from vlaa_thinking.setup import context_of
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.steps import Player
+from vlaa_thinking.stop import run_to_end
 
 if TYPE_CHECKING:
     from vlaa_thinking.llm import Completion, Request
@@ -81,7 +81,7 @@ def show(row_id: str, *, out: Path | str = "vlaa-dataset") -> list[Trace]:
             raise OutputError(f'{places.out} has no row "{row_id}": ids are in the column `id`, as source/id')
         return [
             Trace(
-                record=r, exchanges=asyncio.run(_walk_again(r, settings, note, cache, places)), split=s, why=w
+                record=r, exchanges=run_to_end(_walk_again(r, settings, note, cache, places)), split=s, why=w
             )
             for r, s, w in found
         ]

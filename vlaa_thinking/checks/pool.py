@@ -22,6 +22,10 @@ SECONDS = 2.0
 """CPU time one comparison may take; by the clock, three times that."""
 
 
+PATIENCE = 5.0
+"""Seconds that a worker whose input has ended is given to go; on a busy machine even that takes a while."""
+
+
 class Worker:
     """One process, which compares one pair at a time."""
 
@@ -61,7 +65,7 @@ class Worker:
             if pipe is not None:
                 pipe.close()
         with suppress(subprocess.TimeoutExpired):  # a worker whose input ended goes by itself
-            return self.process.wait(0.5)
+            return self.process.wait(PATIENCE)
         self.process.kill()
         return self.process.wait()
 

@@ -12,9 +12,7 @@ Where a project cannot be read, nothing is deleted.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +29,7 @@ from vlaa_thinking.players import recalled, recalling
 from vlaa_thinking.project import Project
 from vlaa_thinking.setup import context_of
 from vlaa_thinking.steps.collect import Collection
+from vlaa_thinking.stop import run_to_end
 from vlaa_thinking.trace import note_of
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def cache_gc(
             known = [note["seed"]] if note.get("project") == str(project.root) and "seed" in note else []
             for settings in _variants(project, profiles, presets):
                 for seed in dict.fromkeys([settings.curate.seed, *known, *seeds]):
-                    _finish(walker, settings, seed)
+                    run_to_end(walker.walk_all(settings, seed))
         candidates = before - walker.asked
         gone = [
             a for a in opened.answers() if a.key in candidates and not walker.may_ask(json.loads(a.asked))
@@ -201,14 +200,3 @@ def _variants(project: Project, profiles: Sequence[str], presets: Sequence[str])
     for profile, known in project.variants(profiles).items():
         for preset in presets or known:
             yield project.settings(profile, preset)
-
-
-def _finish(walker: _Walker, settings: Settings, seed: int) -> None:
-    """Let all rows walk; in a thread of its own where an event loop runs (a notebook's)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(walker.walk_all(settings, seed))
-        return
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, walker.walk_all(settings, seed)).result()

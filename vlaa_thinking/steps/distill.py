@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.checks.answer import Found, read_answer
+from vlaa_thinking.checks.canonical import options_in
 from vlaa_thinking.steps import unfinished
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ async def distill(record: Record, ctx: Context) -> Record:
 
 
 def question_text(record: Record, verifiers: Mapping[str, Verifier]) -> str:
-    """Put the question together as it is asked: with its options, and the instruction of its answer type."""
+    """Put the question together as it is asked: its options, unless it lists them itself, and the instruction."""
     gold = record.gold
     parts = [record.question]
-    if any(choice not in record.question for choice in gold.choices):
+    if gold.choices and not options_in(record.question):
         parts.append(
             "\n".join(
                 f"{letter}) {text}"
