@@ -65,6 +65,20 @@ class ChatServer:
             return len(self._requests)
 
     @property
+    def in_flight(self) -> int:
+        """How many replies are being worked on."""
+        with self._lock:
+            return self._in_flight
+
+    def settled(self, *, in_flight: bool = False) -> int:
+        """Wait until nothing new comes, and all is answered (if to nobody) or held back; returns the calls so far."""
+        calls = -1
+        while calls != self.calls or (self.in_flight > 0) is not in_flight:
+            calls = self.calls
+            time.sleep(0.3 if in_flight else 0.1)
+        return calls
+
+    @property
     def requests(self) -> list[dict[str, Any]]:
         """The bodies of all calls so far, in order of arrival."""
         with self._lock:

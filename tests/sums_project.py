@@ -90,6 +90,16 @@ def write_models(folder: Path, url: str, *, sources: tuple[str, ...] = ("sums",)
     (folder / "generators/models.toml").write_text("\n\n".join(parts) + "\n")
 
 
+def set_key(project: Project, file: str, key: str, value: Any) -> None:
+    """Change the first line of a project's file that sets a key."""
+    path = project.root / file
+    text, count = re.subn(
+        rf"(?m)^{key} = .*$", lambda _: f"{key} = {_toml(value)}", path.read_text(), count=1
+    )
+    assert count, f"{file} sets no {key}"
+    path.write_text(text)
+
+
 def said_to(body: Mapping[str, Any]) -> str:
     """Put together the text that a request sends as its last turn."""
     content = body["messages"][-1]["content"]

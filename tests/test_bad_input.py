@@ -174,10 +174,10 @@ BAD_ROWS = [
         reason="collect: the source names no image",
     ),
     BadRow(
-        name="an image's bytes where its path should be",
+        name="an image in base64 that is none",
         spoil=edit("rows.csv", "b.png", "iVBORw0KGgo" * 40),
-        code="missing_image",
-        reason=f"collect: there is no readable image file {('iVBORw0KGgo' * 40)[:80]}",
+        code="not_an_image",
+        reason="collect: the file is no image of a known format, whatever its name says",
     ),
     BadRow(
         name="a folder for an image",
@@ -342,13 +342,13 @@ BAD_SETUPS = [
     BadSetup(
         name="unknown key in front matter",
         spoil=edit("generators/4_rewrite.md", "max_word_gap = 15", "max_wordgap = 15"),
-        says='generators/4_rewrite.md, line 7: unknown key "max_wordgap"; did you mean "max_word_gap"?',
+        says='generators/4_rewrite.md, line 11: unknown key "max_wordgap"; did you mean "max_word_gap"?',
         error=ProjectError,
     ),
     BadSetup(
         name="unknown key in a preset",
         spoil=edit("generators/4_rewrite.md", '[preset.paper]\nsend = "all"', '[preset.paper]\nsned = "all"'),
-        says='generators/4_rewrite.md, line 15: in [preset.paper], unknown key "sned"; did you mean "send"?',
+        says='generators/4_rewrite.md, line 22: in [preset.paper], unknown key "sned"; did you mean "send"?',
         error=ProjectError,
         preset="paper",
     ),
@@ -391,13 +391,13 @@ BAD_SETUPS = [
     BadSetup(
         name="unknown name in a prompt",
         spoil=edit("generators/3_distill.md", "{{question}}", "{{ qestion }}"),
-        says='generators/3_distill.md, line 19: unknown name "{{qestion}}"; did you mean "question"?',
+        says='generators/3_distill.md, line 26: unknown name "{{qestion}}"; did you mean "question"?',
         error=ProjectError,
     ),
     BadSetup(
         name="no name at all in a prompt",
         spoil=edit("generators/3_distill.md", "{{question}}", "{{the question}}"),
-        says='generators/3_distill.md, line 19: unknown name "{{the question}}"; did you mean "question"?',
+        says='generators/3_distill.md, line 26: unknown name "{{the question}}"; did you mean "question"?',
         error=ProjectError,
     ),
     BadSetup(
@@ -465,9 +465,14 @@ BAD_SETUPS = [
     ),
     BadSetup(
         name="missing reader option",
-        spoil=edit(COLLECT_TOML, 'path = "rows.csv"\n', ""),
-        says='generators/1_collect.toml, line 2: in [source.dots], the key "path" is missing',
+        spoil=edit(COLLECT_TOML, COLLECT, '[source.dots]\nreader = "demo"\nkind = "bars"\n'),
+        says='generators/1_collect.toml, line 2: in [source.dots], the key "count" is missing',
         error=ProjectError,
+    ),
+    BadSetup(
+        name="neither a file nor a set",
+        spoil=edit(COLLECT_TOML, 'path = "rows.csv"\n', ""),
+        says='source "dots": name a file or folder with `path`, or a set on the Hub with `hf`',
     ),
     BadSetup(
         name="reader that fails",
@@ -528,9 +533,11 @@ BAD_SETUPS = [
         "Unterminated string starting at (column 66)",
     ),
     BadSetup(
-        name="JSON in one piece",
-        spoil=each(edit(COLLECT_TOML, "rows.csv", "rows.json"), write("rows.json", f"[{JSONL.strip()}]\n")),
-        says='source "dots": rows.json cannot be read: line 1 is not a JSON object, one to a line, but a list',
+        name="cut JSON in one piece",
+        spoil=each(
+            edit(COLLECT_TOML, "rows.csv", "rows.json"), write("rows.json", '[{"image": "a.png"}, {"im')
+        ),
+        says='source "dots": rows.json cannot be read after object 1: Unterminated string starting at',
     ),
     BadSetup(
         name="no Parquet",

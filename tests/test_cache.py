@@ -40,7 +40,7 @@ def server() -> Iterator[ChatServer]:
 
 
 def request(tmp_path: Path) -> Request:
-    image = Image(sha256="aa", format="PNG", width=1, height=1, path=tmp_path / "aa")
+    image = Image(sha256="aa", format="PNG", width=1, height=1, length=1, path=tmp_path / "aa")
     messages = (
         Message(role="system", text="Look."),
         Message(role="user", text="What is it?", images=(image,)),

@@ -421,11 +421,18 @@ def test_the_manifest_holds_the_rules_as_they_were_resolved(mine: Path, tmp_path
         "role": "rewriter",
         "params": rules["prompts"]["rewrite"]["params"],
         "send": "leaks",
+        "guard": "strict",
         "max_word_gap": 15,
+        "max_edit_share": 0.25,
     }
     assert rules["verifiers"]["iou"]["pass"] == 0.5
     assert rules["cues"]["match"] == "word"
-    assert rules["curate"] == {"rl": "cues", "validation_share": 0.02, "caps": {}}
+    assert {name: rules["curate"][name] for name in ("rl", "validation_share", "caps")} == {
+        "rl": "cues",
+        "validation_share": 0.02,
+        "caps": {},
+    }
+    assert rules["curate"]["band"] == {"of": "policy", "above": 0.0, "below": 1.0}
     assert rules["take"] == {"s": 6}
 
 

@@ -30,8 +30,13 @@ from vlaa_thinking.spool import Decision, Spool
 ROOT = Path(__file__).parents[1]
 SETTINGS = Project.default().settings()
 WHAT = ["image", "question", "answer", "answer_type"]
-WAY = ["choices", "answers", "boxes", "caption", "teacher_reasoning", "teacher_response"]
-VERDICT = ["score", "score_by", "score_reason", "cues", "word_gap"]
+WAY = [
+    "choices", "answers", "answer_share", "boxes", "caption", "caption_signals", "teacher_reasoning", "teacher_response",
+    "teacher_pass_rate", "policy_pass_rate",
+]  # fmt: skip
+VERDICT = [
+    "score", "score_by", "score_reason", "judge_score", "cues", "cue_starts", "word_gap", "word_edits",
+]  # fmt: skip
 ORIGIN = ["id", "source", "source_id", "source_license", "models", "decided_by", "image_sha256"]
 COLUMNS = {
     "sft": [*WHAT, "reasoning", "prompt", "completion", *WAY, *VERDICT, "why", *ORIGIN],

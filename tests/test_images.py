@@ -15,9 +15,9 @@ from PIL.Image import Exif
 from PIL.Image import Image as PillowImage
 
 from vlaa_thinking.cache import Cache
-from vlaa_thinking.images import Fault, ImageStore, check, resize_policy, to_send
+from vlaa_thinking.images import ImageStore, check, resize_policy, to_send
 from vlaa_thinking.llm import Image
-from vlaa_thinking.record import Picture
+from vlaa_thinking.record import Fault, Picture
 
 
 @pytest.fixture
@@ -97,7 +97,9 @@ def sent(picture: Picture, store: ImageStore, **policy: int | None) -> tuple[str
         format=picture.format,
         width=picture.width,
         height=picture.height,
+        length=picture.bytes,
         path=store.path(picture.sha256),
+        turned=picture.turned,
     )
     media_type, data = to_send(image, **({"max_side": None, "max_bytes": None} | policy))
     opened = Pillow.open(io.BytesIO(data))
@@ -241,6 +243,7 @@ def test_what_was_found_out_is_kept_so_that_nothing_is_decoded_twice(
     (tmp_path / "a").write_bytes(MODES["P with transparency"][0])
     (tmp_path / "b").write_text("no image")
     known = [store.add(tmp_path / "a"), store.add(tmp_path / "b")]
+    store.settle()
     arguments = [str(cache.path), str(tmp_path / "anew"), str(tmp_path / "a"), str(tmp_path / "b")]
     command = [sys.executable, "-c", WITHOUT_PILLOW, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -313,6 +316,22 @@ def test_an_image_that_lies_on_its_side_is_sent_upright(store: ImageStore) -> No
     picture = added(store, data)
     assert (picture.width, picture.height) == (40, 20)
     assert sent(picture, store, max_side=10)[2].size == (5, 10)
+    assert sent(picture, store)[2].size == (20, 40)
+    assert store.path(picture.sha256).read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("orientation", "as_it_is"), [(1, True), (2, False), (3, False), (8, False), (9, True)]
+)
+def test_only_an_image_that_is_upright_goes_as_it_is(
+    store: ImageStore, orientation: int, as_it_is: bool
+) -> None:
+    exif = Exif()
+    exif[0x112] = orientation
+    data = encoded(Pillow.new("RGB", (40, 20), RED), "JPEG", exif=exif)
+    picture = added(store, data)
+    assert picture.turned != as_it_is
+    assert (sent(picture, store)[1] == data) == as_it_is
 
 
 def test_the_same_image_is_sent_in_the_same_bytes(store: ImageStore) -> None:
@@ -322,7 +341,7 @@ def test_the_same_image_is_sent_in_the_same_bytes(store: ImageStore) -> None:
 
 
 def test_the_policy_is_written_down_with_its_numbers() -> None:
-    assert resize_policy(2048, None) == {"version": 1, "max_side": 2048, "max_bytes": None}
+    assert resize_policy(2048, None) == {"version": 2, "max_side": 2048, "max_bytes": None}
 
 
 def test_nothing_is_written_where_an_image_is_sent(store: ImageStore, tmp_path: Path) -> None:

@@ -333,6 +333,22 @@ def test_a_prompt_that_was_not_built_yet_keeps_what_may_follow(tmp_path: Path, b
     assert by_model(cache) == {"mind": 13, "pen": 2, "ear": 1}
 
 
+def test_a_source_on_the_hub_is_not_read_and_keeps_what_its_profile_may_ask(
+    tmp_path: Path, built: Built
+) -> None:
+    project, cache = built.copy(tmp_path)
+    collect = project.root / "generators/1_collect.toml"
+    collect.write_text(collect.read_text() + '[source.far]\nreader = "table"\nhf = "nobody/nothing"\n')
+    models = project.root / "generators/models.toml"
+    models.write_text(models.read_text().replace('["sums"]', '["sums", "far"]'))
+    edited(project, "generators/2_caption.md", "Describe this image.", "Describe it.")
+    found = cache_gc([project], cache=cache, presets=["strict"])
+    assert [(walked.rows, walked.unread) for walked in found.builds] == [(12, ("far",))]
+    assert [(line.model, line.answers) for line in found.lines] == [("eye", 4)]  # of a prompt that is no more
+    models.write_text(models.read_text().replace('["sums", "far"]', '["far"]'))
+    assert [walked.rows for walked in cache_gc([project], cache=cache, presets=["strict"]).builds] == [0]
+
+
 def test_a_row_whose_answer_is_missing_keeps_what_may_follow(tmp_path: Path, built: Built) -> None:
     project, cache = built.copy(tmp_path)
     assert forget(cache, "mind", "What is 2 plus") == 1  # what row 2 has rewritten can no longer be reached

@@ -144,7 +144,7 @@ def test_cost_comes_from_usage() -> None:
 
 
 def picture_of(width: int, height: int) -> Image:
-    return Image(sha256="0" * 64, format="PNG", width=width, height=height, path=Path("nowhere"))
+    return Image(sha256="0" * 64, format="PNG", width=width, height=height, length=1, path=Path("nowhere"))
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_values_are_rendered_once_and_as_they_are() -> None:
 def test_every_shipped_prompt_takes_hostile_values_as_they_are() -> None:
     settings = Project.default().settings()
     for prompt in settings.prompts.values():
-        names = ("notes", "caption", "question", "text", "gold", "prediction")
+        names = ("notes", "caption", "question", "text", "gold", "prediction", "mark")
         system, user = prompt.render(dict.fromkeys(names, HOSTILE))
         plain_system, plain_user = prompt.render(dict.fromkeys(names, "@@@"))
         assert (system, user) == (plain_system.replace("@@@", HOSTILE), plain_user.replace("@@@", HOSTILE))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from chat_server import ChatServer, Reply
-from sums_project import image_urls, picture, rows_of, said_to, toml, write_models
+from sums_project import ROLES, image_urls, picture, rows_of, said_to, toml, write_models
 
 from vlaa_thinking import BuildResult, Project, build
 
@@ -144,7 +144,7 @@ def test_released_rows_are_built_again(tmp_path: Path) -> None:
         assert SHORT_TALK in row["teacher_reasoning"]
         assert row["teacher_response"].split("\n")[-1].startswith("**Answer:")
         assert "<think>" not in row["teacher_response"]
-        assert row["models"] == {"captioner": "eye", "reasoner": "mind", "rewriter": "pen", "judge": None}
+        assert row["models"] == {**ROLES, "judge": None, "policy": None}
     (turn,) = curve["completion"]
     assert turn["content"] == f"<think>{curve['reasoning']}</think>\n<answer>B</answer>"
     assert "completion" not in harbour

@@ -21,6 +21,7 @@ from trl.trainer.model_config import ModelConfig
 from trl.trainer.sft_config import SFTConfig
 
 from vlaa_thinking import Project, build
+from vlaa_thinking.record import ANSWER_TYPES
 
 ROOT = Path(__file__).parents[1]
 RECIPES = Project.default().root / "recipes"
@@ -144,12 +145,26 @@ def test_grpo_trains_on_the_folder_as_it_is(model: Path, dataset: Path, tmp_path
     assert len(steps) == 2
     for step in steps:
         assert all(math.isfinite(step[name]) for name in ("loss", "reward", "kl"))
-        assert step["rewards/think_format_reward/mean"] == 0  # random weights write no <think>
+        assert step["rewards/mixed_reward/mean"] == 0  # random weights write no answer that can be read
+        assert step["mixed_reward/readable"] == 0
+        assert step["mixed_reward/unscored"] == 0
+        assert any(step.get(f"mixed_reward/{kind}") == 0 for kind in ANSWER_TYPES)
         assert step["rewards/by_length/mean"] > 0
     assert any(step["reward_std"] > 0 for step in steps)
     assert steps[1]["learning_rate"] == pytest.approx(1e-6)
     assert f"Num examples = {rows(dataset, 'rl')}" in output
     assert changed(model, tmp_path / "out") == {"vision_tower", "projector", "language_model"}
+
+
+def test_grpo_takes_the_mixed_reward_by_name_alone(model: Path, dataset: Path, tmp_path: Path) -> None:
+    short = {"max_completion_length": "16", "steps_per_generation": "1", "max_steps": "1"}
+    output = train(
+        "grpo", model, dataset, tmp_path, **short, reward_funcs="vlaa_thinking.rewards.mixed_reward"
+    )
+    (step,) = logged(output)
+    assert step["rewards/mixed_reward/mean"] == step["reward"] == 0
+    assert "no reward for the row" not in output
+    assert "rows were kept by another" not in output
 
 
 # --- recipes ----------------------------------------------------------------------------------------

@@ -6,28 +6,44 @@ from typing import assert_type
 
 from vlaa_thinking import (
     LLM,
+    Audit,
     BuildResult,
     CacheStats,
     Completion,
+    Diff,
+    Difficulty,
     Explanation,
+    Finding,
     Garbage,
     Gold,
+    ImportResult,
     Outcome,
     Plan,
+    Preview,
     Project,
     Record,
     Request,
     Row,
     Run,
     Score,
+    SourceFacts,
+    SourceSample,
     Trace,
     abuild,
+    audit,
     build,
     cache_gc,
     cache_stats,
+    diff,
+    difficulty,
     explain,
+    import_release,
+    list_sources,
     plan,
+    preview,
+    schema,
     show,
+    show_source,
 )
 from vlaa_thinking.checks import Check
 from vlaa_thinking.counts import Counts
@@ -137,6 +153,15 @@ def look(row_id: str) -> list[str]:
     return [e.completion.text for trace in traces for e in trace.exchanges if e.completion is not None]
 
 
+def before_a_build(project: Project) -> list[str]:
+    """Look at where the rows come from."""
+    for facts in list_sources(project, preset="paper", timeout=5.0):
+        assert_type(facts, SourceFacts)
+        print(facts.name, facts.license, facts.rows, facts.reachable, facts.reason)
+    sample: SourceSample = show_source(project, "counting", n=3, sheet=Path("counting.png"))
+    return [row.question for row in sample.rows]
+
+
 def before_and_after(project: Project) -> list[str]:
     """Ask what a build will cost, and what its cache holds."""
     foretold: Plan = plan(
@@ -146,6 +171,41 @@ def before_and_after(project: Project) -> list[str]:
     why: Explanation = explain("counting/0001:distill", "counting/0002:distill", out=Path("set"))
     unused: Garbage = cache_gc([project], out="set", profiles=["offline"], delete=False)
     return [repr(foretold), str(held.bytes), why.a, repr(unused)]
+
+
+def how_hard(project: Project) -> dict[str, float]:
+    """Measure a finished folder by the model that one means to train."""
+    found: Difficulty = difficulty(
+        Path("set"), project, profile="offline", limit=10, llms={"policy": my_model}, run=Run(budget=1.0)
+    )
+    print(found.rows, found.failed, found.exit_code, found.spent)
+    assert_type(found.file, Path)
+    return difficulty("set").rates["rl"]
+
+
+def from_the_authors() -> dict[str, int]:
+    """Read the released files."""
+    found: ImportResult = import_release("VLAA-Thinking", check=True)
+    print({defect.code: defect.rows for defect in found.defects}, found.missing)
+    made = import_release(
+        Path("VLAA-Thinking"), out="set", project=Project.default(), embed=False, replace=True, watch=print
+    )
+    assert_type(made.out, Path | None)
+    return made.kept
+
+
+def judge_a_folder(project: Project) -> dict[str, object]:
+    """Check a finished dataset, compare it, look at it."""
+    checked: Audit = audit("set", project=project)
+    for finding in checked.findings:
+        assert_type(finding, Finding)
+        print(finding.code, finding.what, finding.count, finding.examples)
+    compared: Diff = diff("set-1", Path("set"))
+    if compared.part:
+        print(compared.after("1.0.0"), compared.changelog())
+    page: Preview = preview(Path("set"), out="set.html", rows=100)
+    print(page.file, page.bytes, checked.exit_code)
+    return {config: schema(config)["properties"] for config in ("sft", "rl", "rejected")}
 
 
 async def streaming(request: Request, /) -> AsyncIterator[str]:

@@ -4,58 +4,98 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vlaa_thinking.auditing import Audit, Finding, audit
+    from vlaa_thinking.catalogue import SourceFacts, SourceSample, list_sources, show_source
+    from vlaa_thinking.columns import schema
+    from vlaa_thinking.differing import Diff, diff
     from vlaa_thinking.forecast import Plan, plan
     from vlaa_thinking.ledger import CacheLine, CacheStats, Explanation, cache_stats, explain
     from vlaa_thinking.ledger.differ import Difference
     from vlaa_thinking.ledger.garbage import DryBuild, Garbage, cache_gc
     from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.measuring import Difficulty, difficulty
     from vlaa_thinking.pipeline import abuild, build
+    from vlaa_thinking.previewing import Preview, preview
     from vlaa_thinking.project import Project
     from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
+    from vlaa_thinking.release import ImportResult, import_release
+    from vlaa_thinking.release.result import DefectCount, ImportedFile
     from vlaa_thinking.result import BuildResult, Run
+    from vlaa_thinking.scoring import ScoredLine, ScoreReport, Tally, score
     from vlaa_thinking.trace import Trace, show
 
 __version__ = "0.1.0"
 
 __all__ = [
     "LLM",
+    "Audit",
     "BuildResult",
     "CacheLine",
     "CacheStats",
     "Completion",
+    "DefectCount",
+    "Diff",
     "Difference",
+    "Difficulty",
     "DryBuild",
     "Explanation",
+    "Finding",
     "Garbage",
     "Gold",
+    "ImportResult",
+    "ImportedFile",
     "Outcome",
     "Plan",
+    "Preview",
     "Project",
     "Record",
     "Request",
     "Row",
     "Run",
     "Score",
+    "ScoreReport",
+    "ScoredLine",
+    "SourceFacts",
+    "SourceSample",
+    "Tally",
     "Trace",
     "abuild",
+    "audit",
     "build",
     "cache_gc",
     "cache_stats",
+    "diff",
+    "difficulty",
     "explain",
+    "import_release",
+    "list_sources",
     "plan",
+    "preview",
+    "schema",
+    "score",
     "show",
+    "show_source",
 ]
 
 _HOMES = {
+    "auditing": ("Audit", "Finding", "audit"),
+    "catalogue": ("SourceFacts", "SourceSample", "list_sources", "show_source"),
+    "columns": ("schema",),
+    "differing": ("Diff", "diff"),
     "forecast": ("Plan", "plan"),
+    "ledger": ("CacheLine", "CacheStats", "Explanation", "cache_stats", "explain"),
     "ledger.differ": ("Difference",),
     "ledger.garbage": ("DryBuild", "Garbage", "cache_gc"),
-    "ledger": ("CacheLine", "CacheStats", "Explanation", "cache_stats", "explain"),
     "llm": ("LLM", "Completion", "Request"),
+    "measuring": ("Difficulty", "difficulty"),
     "pipeline": ("abuild", "build"),
+    "previewing": ("Preview", "preview"),
     "project": ("Project",),
     "record": ("Gold", "Outcome", "Record", "Row", "Score"),
+    "release": ("ImportResult", "import_release"),
+    "release.result": ("DefectCount", "ImportedFile"),
     "result": ("BuildResult", "Run"),
+    "scoring": ("ScoreReport", "ScoredLine", "Tally", "score"),
     "trace": ("Trace", "show"),
 }
 

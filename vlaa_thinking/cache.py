@@ -7,20 +7,21 @@ the last moments' replies, never the file (WAL, `synchronous=NORMAL`).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sqlite3
 import threading
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.llm import Completion, Json, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 SCHEME = 1
@@ -36,6 +37,8 @@ _TABLES = (
     ),
     "CREATE TABLE images (sha256 BLOB PRIMARY KEY, facts TEXT NOT NULL)",
 )
+
+_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 SMALLEST = 512
 """Bytes of the smallest SQLite file that is not empty; a shorter one would be taken for an empty one."""
@@ -87,7 +90,7 @@ def canonical(request: Request, address: Address) -> bytes:
         "schema": request.schema,
         "sample": request.sample,
     }
-    return json.dumps(form, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODE(form).encode()
 
 
 class Cache:
@@ -97,6 +100,8 @@ class Cache:
         """Open the file, make it if need be; raises `SetupError` if it is no cache of this version."""
         self.path = path
         self._lock = threading.Lock()
+        self._turn: list[tuple[_Row, asyncio.Future[None]]] = []
+        """Replies of this turn of the event loop, not yet committed, with who waits for that."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Only by its size: to open and close it would undo the locks of this process's other connections.
@@ -155,11 +160,11 @@ class Cache:
             self._db.execute(f"PRAGMA user_version={SCHEME}")
         self._db.execute("COMMIT")
 
-    def get(self, asked: bytes) -> Completion | None:
-        """Return the reply to a request in canonical form, if it is there."""
+    def get(self, key: bytes) -> Completion | None:
+        """Return the reply to the request with this key, if it is there."""
         with self._lock:
             row = self._db.execute(
-                "SELECT api, status, body, sent FROM answers WHERE key = ?", (key_of(asked),)
+                "SELECT api, status, body, sent FROM answers WHERE key = ?", (key,)
             ).fetchone()
         if row is None:
             return None
@@ -168,17 +173,46 @@ class Cache:
 
     def put(self, asked: bytes, completion: Completion, *, who: str = "") -> None:
         """Record a finished reply of the model `who`; committed on return."""
-        row = (
-            key_of(asked),
-            who,
-            completion.api,
-            completion.status,
-            _packed(completion.body),
-            " ".join(completion.sent),
-            _packed(asked),
-        )
+        self._write([_row(key_of(asked), asked, completion, who)])
+
+    async def record(self, key: bytes, asked: bytes, completion: Completion, *, who: str = "") -> None:
+        """Do what `put` does, in one transaction with all replies of this turn of the event loop."""
+        loop = asyncio.get_running_loop()
+        if not self._turn:
+            loop.call_soon(self._end_turn)
+        committed = loop.create_future()
+        self._turn.append((_row(key, asked, completion, who), committed))
+        await committed
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, []
+        try:
+            self._write([row for row, _ in turn])
+        except sqlite3.Error as exc:
+            for _, committed in turn:
+                if not committed.done():
+                    committed.set_exception(exc)
+        else:
+            for _, committed in turn:
+                if not committed.done():
+                    committed.set_result(None)
+
+    def _write(self, rows: Sequence[_Row]) -> None:
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._all_or_none("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _all_or_none(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(rows) == 1:
+            self._db.execute(statement, rows[0])
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def knows(self, who: str) -> bool:
         """Say whether this model ever gave an answer."""
@@ -192,12 +226,12 @@ class Cache:
             row = self._db.execute("SELECT facts FROM images WHERE sha256 = ?", (sha256,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def put_image(self, sha256: bytes, facts: Any) -> None:  # noqa: ANN401 - any dataclass
-        """Record what was found out about an image (a dataclass)."""
-        with self._lock:
-            self._db.execute(
-                "INSERT OR REPLACE INTO images VALUES (?, ?)", (sha256, json.dumps(asdict(facts)))
-            )
+    def put_images(self, facts: Mapping[bytes, Mapping[str, Json]]) -> None:
+        """Record what was found out about images, by their SHA-256."""
+        rows = [(sha256, json.dumps(found)) for sha256, found in facts.items()]
+        if rows:
+            with self._lock:
+                self._all_or_none("INSERT OR REPLACE INTO images VALUES (?, ?)", rows)
 
     def answers(self) -> Iterator[Stored]:
         """Give all stored answers, in key order; the cache must stay open and unchanged meanwhile."""
@@ -242,6 +276,14 @@ class Cache:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+_Row = tuple[bytes, str, str, int, bytes, str, bytes]
+
+
+def _row(key: bytes, asked: bytes, completion: Completion, who: str) -> _Row:
+    sent = " ".join(completion.sent)
+    return key, who, completion.api, completion.status, _packed(completion.body), sent, _packed(asked)
 
 
 def _packed(data: bytes) -> bytes:

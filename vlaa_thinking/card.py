@@ -8,9 +8,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
-from vlaa_thinking.dataset import CONFIGS, features
+from vlaa_thinking.columns import features
+from vlaa_thinking.dataset import CONFIGS
 from vlaa_thinking.errors import ProjectError
+from vlaa_thinking.keeping import kept_by_source, kept_in_paper
 from vlaa_thinking.prices import price_of
+from vlaa_thinking.project import PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,10 +23,11 @@ if TYPE_CHECKING:
 
     from vlaa_thinking.dataset import Split
     from vlaa_thinking.result import Funnel
-    from vlaa_thinking.settings import Role, Settings
+    from vlaa_thinking.settings import Paper, Role, Settings
     from vlaa_thinking.setup import Setup
     from vlaa_thinking.spool import Spool
     from vlaa_thinking.steps import Player
+    from vlaa_thinking.steps.policy import Blind
 
 TEMPLATE = "cards/dataset.md.jinja"
 """The body of a dataset's README.md."""
@@ -39,10 +43,13 @@ SIZES = (
 """The Hub's size categories, up to which number of rows."""
 
 
-def manifest(setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool) -> dict[str, Any]:
+def manifest(
+    setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool, blind: Blind | None
+) -> dict[str, Any]:
     """Gather what is to be said of a dataset; every value is a function of answers, project and seed."""
     settings = setup.settings
     roles = {role: _model(player) for role, player in setup.context.players.items()}
+    kept, by_source = kept_by_source(spool)
     return {
         "made_by": "vlaa-thinking",
         "version": vlaa_thinking.__version__,
@@ -62,42 +69,40 @@ def manifest(setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool) 
             }
             for s in made.steps
         ],
-        "splits": {
-            config: {
-                s.part: {
-                    "rows": s.rows,
-                    "bytes": s.bytes,
-                    "arrow_bytes": s.arrow_bytes,
-                    "files": list(s.files),
-                }
-                for s in splits
-                if s.config == config
-            }
-            for config in CONFIGS
-            if any(s.config == config for s in splits)
-        },
-        "sources": _by(spool, "source"),
+        "splits": splits_told(splits),
+        "sources": counted_by(spool, "source"),
         "licenses": {s.name: s.license for s in settings.sources},
-        "answer_types": _by(spool, "answer_type"),
+        "answer_types": counted_by(spool, "answer_type"),
         "shared_traces": spool.shared_traces(),
-        "answers": {role: _answers(setup, role) for role in settings.roles},
+        "kept": {"in_all": asdict(kept), "sources": {name: asdict(k) for name, k in by_source.items()}},
+        "paper": _paper(settings.paper),
+        "agreement": _agreement(splits),
+        "blind": asdict(blind) if blind else None,
+        "answers": {role: _answers(setup, role) for role in setup.context.players},
         "rules": _rules(settings),
         "project": settings.hashes,
     }
 
 
-def write(folder: Path, settings: Settings, facts: Mapping[str, Any], splits: Sequence[Split]) -> None:
-    """Write README.md: front matter that `datasets` reads, then the project's template over the manifest."""
-    template = read_template(settings.template)
+def write(
+    folder: Path,
+    settings: Settings,
+    facts: Mapping[str, Any],
+    splits: Sequence[Split],
+    *,
+    file: str = TEMPLATE,
+) -> None:
+    """Write README.md: front matter that `datasets` reads, then the project's template `file` over the manifest."""
+    template = read_template(settings.template, file)
     try:
         text = template.render(m=facts, card=settings.curate.card, default=_default(splits))
     except Exception as exc:  # a template can raise whatever Python can
-        raise ProjectError(f"cannot be rendered: {exc}", file=TEMPLATE) from exc
+        raise ProjectError(f"cannot be rendered: {exc}", file=file) from exc
     front = _front_matter(settings, splits)
     (folder / "README.md").write_text(f"---\n{front}\n---\n\n{text.strip()}\n", encoding="utf-8")
 
 
-def read_template(source: str) -> Template:
+def read_template(source: str, file: str = TEMPLATE) -> Template:
     """Read the card's template; raises `ProjectError` where it is not one, before anything is paid."""
     from jinja2 import StrictUndefined, TemplateSyntaxError  # noqa: PLC0415 - heavy
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
@@ -113,7 +118,7 @@ def read_template(source: str) -> Template:
     try:
         return room.from_string(source)
     except TemplateSyntaxError as exc:
-        raise ProjectError(f"cannot be rendered: {exc}", file=TEMPLATE, line=exc.lineno) from exc
+        raise ProjectError(f"cannot be rendered: {exc}", file=file, line=exc.lineno) from exc
 
 
 def _front_matter(settings: Settings, splits: Sequence[Split]) -> str:
@@ -158,18 +163,32 @@ def _model(player: Player) -> dict[str, Any]:
     return {"name": player.name, "api": player.model.api, "model": name, "params": player.model.params}
 
 
+def _paper(paper: Paper) -> dict[str, Any]:
+    shares = {name: asdict(kept_in_paper(source)) for name, source in paper.source.items()}
+    return {
+        "about": paper.about,
+        "sources": {name: {"name": paper.source[name].name, **kept} for name, kept in shares.items()},
+    }
+
+
+def _agreement(splits: Sequence[Split]) -> dict[str, int]:
+    """Count over all splits how rule and judge agreed, where both were asked."""
+    both = ("agree", "rule_alone", "judge_alone")
+    return {who: sum(split.figures["both"][who] for split in splits) for who in both}
+
+
 def _rules(settings: Settings) -> dict[str, Any]:
     """Write down what the project's files come to under this profile and preset."""
     curate = asdict(settings.curate)
     return {
-        "prompts": {step: asdict(prompt.head) for step, prompt in settings.prompts.items()},
+        "prompts": {step: asdict(settings.prompts[step].head) for step in PROMPTS},
         "verifiers": {
             kind: {"check": v.check, "judge": v.judge, "pass": v.pass_, "tolerance": v.tolerance}
             for kind, v in settings.verifiers.items()
         },
         "cues": asdict(settings.cues),
         "leaks": asdict(settings.leaks),
-        "curate": {name: curate[name] for name in ("rl", "validation_share", "caps")},
+        "curate": {name: curate[name] for name in ("rl", "band", "policy", "validation_share", "caps")},
         "take": {s.name: s.take for s in settings.sources},
     }
 
@@ -190,7 +209,27 @@ def _answers(setup: Setup, role: Role) -> dict[str, Any]:
     }
 
 
-def _by(spool: Spool, column: str) -> dict[str, dict[str, int]]:
+def splits_told(splits: Sequence[Split]) -> dict[str, dict[str, Any]]:
+    """Say of each split, by config and part, what was written."""
+    return {
+        config: {
+            s.part: {
+                "rows": s.rows,
+                "bytes": s.bytes,
+                "arrow_bytes": s.arrow_bytes,
+                "files": list(s.files),
+                "figures": s.figures,
+            }
+            for s in splits
+            if s.config == config
+        }
+        for config in CONFIGS
+        if any(s.config == config for s in splits)
+    }
+
+
+def counted_by(spool: Spool, column: str) -> dict[str, dict[str, int]]:
+    """Count the rows of each config, and those that failed, by a column of the spool."""
     counts: dict[str, dict[str, int]] = {}
     for value, config, count in spool.count(column, "config"):
         counts.setdefault(value, dict.fromkeys((*CONFIGS, "failed"), 0))[config or "failed"] = count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ Folder = Annotated[
 Out = Annotated[
     Path, typer.Option(metavar="OUT", help="The dataset folder; OUT.work beside it holds answers and images.")
 ]
+Dataset = Annotated[Path, typer.Argument(metavar="FOLDER", help="A finished dataset folder.")]
 
 
 @app.callback()
@@ -131,6 +132,49 @@ def init(
     )
 
 
+@app.command("import")
+def import_(
+    release: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The folder with the released .json files, and images/ beside them."
+        ),
+    ],
+    out: Out = Path("vlaa-dataset"),
+    project: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The project that words the prompts; without it, the built-in one."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is in the files and what is wrong; write nothing.")
+    ] = False,
+    no_images: Annotated[
+        bool,
+        typer.Option(
+            "--no-images", help="Leave the images out, and list in fetch.jsonl where each is to be had."
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move an OUT away that this program did not make.")
+    ] = False,
+) -> None:
+    """Turn the authors' released files into a dataset folder, and name what is wrong with their rows.
+
+    Example: vlaa-thinking import VLAA-Thinking --out vlaa-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, import_release  # noqa: PLC0415
+    from vlaa_thinking.release.display import ImportProgress, tell_import  # noqa: PLC0415
+
+    with _told(), ImportProgress(Console(stderr=True)) as watch:
+        chosen = Project.open(project) if project else None
+        result = import_release(
+            release, out=out, project=chosen, embed=not no_images, check=check, replace=replace, watch=watch
+        )
+    tell_import(result, Console(), check=check)
+
+
 @app.command()
 def show(
     row: Annotated[str, typer.Argument(metavar="ID", help="A row's id, as in the column `id`.")],
@@ -148,6 +192,224 @@ def show(
     with _told():
         for found in trace(row, out=out):
             tell(found, Console())
+
+
+@app.command()
+def difficulty(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A finished dataset folder.")],
+    project: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The project whose policy is asked; by default, the folder's own."),
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile of generators/models.toml.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take so many rows of each split, a random sample.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="An answer cache, in place of the one beside FOLDER.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this run may spend.")] = None,
+) -> None:
+    """Say how hard the rows of a finished folder are for the model that you mean to train.
+
+    It is asked as the profile's `policy`; the pass rates go to FOLDER.work/difficulty.jsonl. A later build with that
+    policy fills in the column, and asks nothing again.
+
+    Example: vlaa-thinking difficulty my-dataset --project my-project --limit 200
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, Run  # noqa: PLC0415
+    from vlaa_thinking import difficulty as measure  # noqa: PLC0415
+    from vlaa_thinking.display import Progress, tell_difficulty  # noqa: PLC0415
+
+    with _told(), Progress(Console(stderr=True)) as watch:
+        chosen = Project.open(project) if project else None
+        run = Run(cache=cache, budget=budget, watch=watch)
+        found = measure(folder, chosen, profile=profile, limit=limit, run=run)
+    tell_difficulty(found, Console())
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def score(
+    predictions: Annotated[
+        Path,
+        typer.Argument(metavar="PREDICTIONS", help="JSON Lines: id, and completion, response or prediction."),
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The dataset folder that the ids are rows of.")
+    ],
+    project: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The project whose checks score, if not the built-in one."),
+    ] = None,
+    frame: Annotated[
+        Literal["unit", "thousand", "pixels"], typer.Option(help="What the numbers of predicted boxes are.")
+    ] = "unit",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the figures and every line's verdict as JSON.")
+    ] = False,
+) -> None:
+    """Score any model's answers by the checks that kept the dataset's rows.
+
+    Example: vlaa-thinking score answers.jsonl --data vlaa-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project  # noqa: PLC0415
+    from vlaa_thinking import score as run_score  # noqa: PLC0415
+    from vlaa_thinking.scoring.display import as_json, tell_scores  # noqa: PLC0415
+
+    with _told():
+        chosen = Project.open(project) if project else None
+        report = run_score(predictions, data=data, project=chosen, frame=frame)
+    if json:
+        typer.echo(as_json(report))
+    else:
+        tell_scores(report, Console())
+
+
+sources_app = typer.Typer(
+    help="""List the sources of a project: licence, size, answer types, and whether they can be reached.
+
+    Example: vlaa-thinking sources --project my-project --offline
+    """,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(sources_app, name="sources")
+
+Of = Annotated[
+    Path | None,
+    typer.Option("--project", metavar="DIR", help="The project's folder; without it, the built-in one."),
+]
+
+
+@sources_app.callback()
+def sources(
+    ctx: typer.Context,
+    project: Of = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nobody whether sets can be reached.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that the Hub has to answer.")] = 10.0,
+) -> None:
+    """List the sources of a project: licence, size, answer types, and whether they can be reached."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, list_sources  # noqa: PLC0415
+    from vlaa_thinking.catalogue.display import tell_sources  # noqa: PLC0415
+
+    with _told():
+        chosen = Project.open(project) if project else Project.default()
+        tell_sources(list_sources(chosen, offline=offline, timeout=timeout), Console())
+
+
+@sources_app.command("show")
+def show_rows(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A source of generators/1_collect.toml.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="So many rows.")] = 5,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to draw their images; NAME.png without it.")
+    ] = None,
+    project: Of = None,
+) -> None:
+    """Print the first rows of a source, and draw their images side by side.
+
+    Example: vlaa-thinking sources show counting --n 5
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, show_source  # noqa: PLC0415
+    from vlaa_thinking.catalogue.display import tell_sample  # noqa: PLC0415
+
+    with _told():
+        named = project or (ctx.parent and ctx.parent.params["project"])  # before "show", or after it
+        chosen = Project.open(named) if named else Project.default()
+        tell_sample(show_source(chosen, name, n=n, sheet=sheet or Path(f"{name}.png")), Console())
+
+
+@app.command()
+def audit(
+    folder: Dataset,
+    project: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The project that has the checks, where they are its own."),
+    ] = None,
+) -> None:
+    """Check a finished dataset against its manifest, its schema and its own rules; no key is needed.
+
+    Example: vlaa-thinking audit vlaa-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project  # noqa: PLC0415
+    from vlaa_thinking import audit as run_audit  # noqa: PLC0415
+    from vlaa_thinking.auditing.display import tell_audit  # noqa: PLC0415
+
+    with _told():
+        found = run_audit(folder, project=Project.open(project) if project else None)
+    tell_audit(found, Console())
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The earlier dataset's folder.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The later one's.")],
+    last: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="A's version, to say which one follows: 1.0.0.")
+    ] = None,
+) -> None:
+    """Say what is different in another state of a dataset, and which version it should get.
+
+    Example: vlaa-thinking diff vlaa-dataset-old vlaa-dataset --last 1.0.0
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import diff as run_diff  # noqa: PLC0415
+    from vlaa_thinking.differing.display import tell_diff  # noqa: PLC0415
+
+    with _told():
+        tell_diff(run_diff(a, b), Console(), last=last)
+
+
+@app.command()
+def preview(
+    folder: Dataset,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write it; FOLDER.html without.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Show at most so many rows.")] = 500,
+) -> None:
+    """Write one HTML page with a dataset's numbers and a sample of its rows; it opens from disk.
+
+    Example: vlaa-thinking preview vlaa-dataset
+    """
+    from vlaa_thinking import preview as write_preview  # noqa: PLC0415
+
+    with _told():
+        made = write_preview(folder, out=out, rows=rows)
+    typer.echo(f"Wrote {made.file}: {made.rows:,} of {made.of:,} rows, {made.bytes / 1e6:.1f} MB.")
+
+
+@app.command()
+def schema(
+    config: Annotated[Literal["sft", "rl", "rejected"], typer.Option(help="Whose rows.")] = "sft",
+) -> None:
+    """Print the JSON Schema of a dataset's rows, column by column.
+
+    Example: vlaa-thinking schema --config rl
+    """
+    import json  # noqa: PLC0415
+
+    from vlaa_thinking import schema as schema_of  # noqa: PLC0415
+
+    typer.echo(json.dumps(schema_of(config), indent=2))
 
 
 cache_app = typer.Typer(

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from vlaa_thinking.columns import DECIDED_BY, HASH_DIGITS, features
+from vlaa_thinking.figures import Figures
 from vlaa_thinking.places import MANIFEST, hash_file
-from vlaa_thinking.steps.distill import question_text
+from vlaa_thinking.settings import ALL_ROLES
+from vlaa_thinking.steps.question import question_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
-
-    from datasets import Features
 
     from vlaa_thinking.images import ImageStore
     from vlaa_thinking.record import Record
@@ -38,9 +39,6 @@ ROW_GROUP_BYTES = 64_000_000
 SHARD_BYTES = 500_000_000
 """A file is closed after the row group in which its rows come to so many bytes, as `datasets` does."""
 
-HASH_DIGITS = 16
-"""Hex digits of a file's hash that a row names; the manifest has all 64."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
@@ -55,68 +53,18 @@ class Split:
     """Of the files."""
     arrow_bytes: int
     """Of the rows in memory, for the card's `dataset_size`."""
-
-
-def features(config: str) -> Features:
-    """Return the typed columns of a config, in the order in which a viewer should show them."""
-    from datasets import Features, Image, List, Value  # noqa: PLC0415 - heavy
-
-    text = Value("string")
-    turns = List({"role": text, "content": text})
-    roles = dict.fromkeys(("captioner", "reasoner", "rewriter", "judge"), text)
-    files = dict.fromkeys(DECIDED_BY, text)
-    columns: dict[str, Any] = {"image": Image(), "question": text, "answer": text, "answer_type": text}
-    if config == "rejected":
-        columns |= {"step": text, "code": text, "reason": text, "evidence": text}
-    columns |= {"reasoning": text, "prompt": turns}
-    if config == "sft":
-        columns |= {"completion": turns}
-    columns |= {
-        "choices": List(text),
-        "answers": List(text),
-        "boxes": List(List(Value("float64"))),
-        "caption": text,
-        "teacher_reasoning": text,
-        "teacher_response": text,
-        "score": Value("float64"),
-        "score_by": text,
-        "score_reason": text,
-        "cues": List(text),
-        "word_gap": Value("int32"),
-    }
-    if config != "rejected":
-        columns |= {"why": text}
-    columns |= {
-        "id": text,
-        "source": text,
-        "source_id": text,
-        "source_license": text,
-        "models": roles,
-        "decided_by": files,
-        "image_sha256": text,
-    }
-    return Features(columns)
-
-
-DECIDED_BY = {
-    "caption": "generators/2_caption.md",
-    "distill": "generators/3_distill.md",
-    "rewrite": "generators/4_rewrite.md",
-    "leaks": "verifiers/leaks.toml",
-    "verify": "verifiers/5_verify.md",
-    "verifier": "verifiers/{answer_type}.toml",
-    "cues": "verifiers/cues.toml",
-    "curate": "cards/6_curate.toml",
-}
-"""The files whose hashes a row names, by what they decided."""
+    figures: Mapping[str, Any]
+    """How hard, how long and how doubtful the rows are: see `figures.Figures`."""
 
 
 def columns(record: Record, why: str | None, settings: Settings) -> dict[str, Any]:
     """Return a record's row, all columns but `image`."""
     gold, score, outcome = record.gold, record.score, record.outcome
     replied = record.teacher_response is not None
+    first = {cue.phrase: cue.start for cue in reversed(record.cues)} if replied else {}
+    cues = sorted(first.items(), key=lambda cue: cue[1])
     hashes = {
-        name: settings.hashes[file.format(answer_type=gold.answer_type)][:HASH_DIGITS]
+        name: settings.hashes.get(file.format(answer_type=gold.answer_type), "")[:HASH_DIGITS] or None
         for name, file in DECIDED_BY.items()
     }
     return {
@@ -132,21 +80,28 @@ def columns(record: Record, why: str | None, settings: Settings) -> dict[str, An
         "completion": [{"role": "assistant", "content": completion(record)}],
         "choices": list(gold.choices) or None,
         "answers": list(gold.answers) or None,
+        "answer_share": record.answer_share,
         "boxes": [list(box) for box in gold.boxes] or None,
         "caption": record.caption,
+        "caption_signals": asdict(record.caption_signals) if record.caption_signals else None,
         "teacher_reasoning": record.teacher_reasoning,
         "teacher_response": record.teacher_response,
+        "teacher_pass_rate": record.teacher_pass_rate,
+        "policy_pass_rate": record.policy_pass_rate,
         "score": score.value if score else None,
         "score_by": score.how if score else None,
         "score_reason": score.reason if score else None,
-        "cues": list(dict.fromkeys(cue.phrase for cue in record.cues)) if replied else None,
+        "judge_score": record.second.value if record.second else None,
+        "cues": [phrase for phrase, _ in cues] if replied else None,
+        "cue_starts": [start for _, start in cues] if replied else None,
         "word_gap": record.word_gap,
+        "word_edits": record.word_edits,
         "why": why,
         "id": record.id,
         "source": record.source,
         "source_id": record.source_id,
         "source_license": record.source_license,
-        "models": {role: dict(record.models).get(role) for role in settings.roles},
+        "models": {role: dict(record.models).get(role) for role in ALL_ROLES},
         "decided_by": hashes,
         "image_sha256": record.picture.sha256 if record.picture else None,
     }
@@ -168,22 +123,23 @@ def completion(record: Record) -> str:
 def write_splits(
     folder: Path,
     spool: Spool,
-    images: ImageStore,
+    images: ImageStore | None,
     settings: Settings,
     *,
     row_group_bytes: int = ROW_GROUP_BYTES,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Split]:
-    """Write every split that has rows into `folder`; one without rows gets no file at all."""
+    """Write every split that has rows into `folder`; one without rows gets no file. Without `images` none is embedded."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     splits = []
     for config, parts in CONFIGS.items():
         for part in parts:
-            rows = _rows(spool.rows(config, part), images, settings)
+            figures = Figures()
+            rows = _rows(spool.rows(config, part), images, settings, figures)
             shards = list(_shards(folder / config / part, rows, row_group_bytes, shard_bytes))
             if shards:
-                splits.append(_split(folder, config, part, shards))
+                splits.append(_split(folder, config, part, shards, figures))
     return splits
 
 
@@ -201,9 +157,10 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _rows(
-    rows: Iterable[tuple[Record, str | None]], images: ImageStore, settings: Settings
+    rows: Iterable[tuple[Record, str | None]], images: ImageStore | None, settings: Settings, figures: Figures
 ) -> Iterator[dict[str, Any]]:
     for record, why in rows:
+        figures.add(record, settings.verifiers[record.gold.answer_type].pass_)
         yield {**columns(record, why, settings), "image": _image(record, images)}
 
 
@@ -220,7 +177,7 @@ def _shards(
         yield shard
 
 
-def _split(folder: Path, config: str, part: str, shards: Sequence[_Shard]) -> Split:
+def _split(folder: Path, config: str, part: str, shards: Sequence[_Shard], figures: Figures) -> Split:
     """Give the files of a split their names, which say how many there are."""
     files = []
     for number, shard in enumerate(shards):
@@ -233,13 +190,14 @@ def _split(folder: Path, config: str, part: str, shards: Sequence[_Shard]) -> Sp
         files=tuple(file.relative_to(folder).as_posix() for file in files),
         bytes=sum(file.stat().st_size for file in files),
         arrow_bytes=sum(shard.arrow_bytes for shard in shards),
+        figures=figures.told(),
     )
 
 
-def _image(record: Record, images: ImageStore) -> dict[str, Any] | None:
+def _image(record: Record, images: ImageStore | None) -> dict[str, Any] | None:
     """Return the original bytes and a file name; no path of this machine."""
     picture = record.picture
-    if picture is None:
+    if picture is None or images is None:
         return None
     suffix = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}.get(picture.format, picture.format.lower())
     return {"bytes": images.path(picture.sha256).read_bytes(), "path": f"{picture.sha256[:16]}.{suffix}"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,10 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.forecast import Plan
+    from vlaa_thinking.measuring import Difficulty
+    from vlaa_thinking.record import Record
     from vlaa_thinking.result import BuildResult
     from vlaa_thinking.trace import Exchange, Trace
 
@@ -24,12 +27,17 @@ PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
 
 
-class Progress:
-    """A live display of a build's counts; plain lines where there is no terminal."""
+C = TypeVar("C")
 
-    def __init__(self, console: Console) -> None:
-        """Draw on `console`."""
+
+class Drawing(Generic[C]):
+    """A live display of counts; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console, table: Callable[[C], Table], line: Callable[[C], Text]) -> None:
+        """Draw a table and a line on `console`; the line alone where there is no terminal."""
         self._console = console
+        self._table = table
+        self._line = line
         self._live = (
             Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         )
@@ -48,13 +56,21 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def __call__(self, counts: Counts) -> None:
+    def __call__(self, counts: C) -> None:
         """Draw the counts as they are now."""
         if self._live:
-            self._live.update(Group(_steps(counts), _line(counts)), refresh=True)
+            self._live.update(Group(self._table(counts), self._line(counts)), refresh=True)
         elif time.monotonic() - self._last >= PLAIN_EVERY:
             self._last = time.monotonic()
-            self._console.print(_line(counts), soft_wrap=True)
+            self._console.print(self._line(counts), soft_wrap=True)
+
+
+class Progress(Drawing["Counts"]):
+    """A live display of a build's counts."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on `console`."""
+        super().__init__(console, _steps, _line)
 
 
 def _steps(counts: Counts) -> Table:
@@ -76,11 +92,11 @@ def _line(counts: Counts) -> Text:
         parts.append(f"{_money(counts.spent, counts.unpriced)} spent, {_money(counts.saved, 0)} saved")
     if counts.retries:
         parts.append(f"{counts.retries:,} tried again")
-    parts.append(f"{_clock(counts.seconds)} elapsed")
+    parts.append(f"{clock(counts.seconds)} elapsed")
     if counts.stopping:
         parts.append("stopping: waiting for replies under way, Ctrl-C again ends at once")
     elif expected and 0 < ended < expected:
-        parts.append(f"about {_clock(counts.seconds / ended * (expected - ended))} to go")
+        parts.append(f"about {clock(counts.seconds / ended * (expected - ended))} to go")
     elif expected and ended >= expected:
         parts.append("writing")
     return Text(" · ".join(parts))
@@ -96,7 +112,8 @@ def _money(dollars: float, unpriced: int) -> str:
     return f"{known} + {unpriced:,} calls of unknown price" if unpriced else known
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a duration: "1:05" or "2:00:00"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -115,7 +132,7 @@ def report(result: BuildResult, console: Console) -> None:
         counts = (step.rows_in, step.rows_out, sum(step.dropped.values()), step.failed)
         table.add_row(step.step, *map(_count, counts), Text(why))
     console.print(table)
-    say = _sayer(console)
+    say = sayer(console)
     say("")
     left = f" ({funnel.not_taken:,} more were not taken)" if funnel.not_taken else ""
     say(
@@ -124,6 +141,9 @@ def report(result: BuildResult, console: Console) -> None:
     rejected = {"rejected": {"train": funnel.dropped}} if funnel.dropped and result.out else {}
     for config, parts in {**funnel.splits, **rejected}.items():
         say(f"  {config}: " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
+    told = [_RATES[rate.stage].format(*map(_percent, (rate.here, *rate.paper))) for rate in result.rates]
+    if told:
+        say(f"kept (beside the paper's sources): {', '.join(told)}")
     say(f"{result.calls:,} calls made, {result.spared:,} spared, {result.seconds:.1f} s")
     if result.spent or result.saved:
         say(f"{_money(result.spent, result.unpriced)} spent, {_money(result.saved, 0)} saved")
@@ -149,6 +169,18 @@ def report(result: BuildResult, console: Console) -> None:
         )
 
 
+_RATES = {
+    "rewritten": "after the rewrite {} ({} to {})",
+    "verified": "of those after verification {} ({} to {})",
+    "in_all": "in all {} ({} to {})",
+    "cued": "with a cue {} ({} to {})",
+}
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
 def foretell(plan: Plan, console: Console) -> None:
     """Print what a build is expected to take."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
@@ -163,7 +195,7 @@ def foretell(plan: Plan, console: Console) -> None:
     dollars = (_dollars(plan.low), _dollars(plan.expected), _dollars(plan.high))
     table.add_row("in all", f"{calls:,.0f}", f"{answered:,}", "", "", *dollars)
     console.print(table)
-    say = _sayer(console)
+    say = sayer(console)
     say("")
     if plan.spent:
         say(
@@ -175,6 +207,24 @@ def foretell(plan: Plan, console: Console) -> None:
         say(f"{plan.rows:,} rows; foretold by rules of thumb: --sample 50 runs 50 rows and knows better.")
     if plan.expected is None:
         say("A price is not known: set input_price and output_price of that model in generators/models.toml.")
+
+
+def tell_difficulty(found: Difficulty, console: Console) -> None:
+    """Print how hard a folder's rows are."""
+    say = sayer(console)
+    for config, rates in found.rates.items():
+        say(
+            f"{config}: {rates['mean']:.0%} of the draws are right over {rates['rows']:,} rows; "
+            f"{rates['none_right']:,} with none right, {rates['all_right']:,} with all"
+        )
+    unscored = found.rows - found.failed - sum(int(rates["rows"]) for rates in found.rates.values())
+    if unscored:
+        say(f"{unscored:,} rows have no rate: nothing can score their draws.")
+    if found.failed:
+        say(
+            f"{found.failed:,} rows failed: their model gave no reply. Run the same command again to try them."
+        )
+    say(f"{_dollars(found.spent)} spent. Wrote {found.file}.")
 
 
 def _short(tokens: float) -> str:
@@ -191,7 +241,7 @@ def _dollars(amount: float | None) -> str:
 
 def tell(trace: Trace, console: Console) -> None:
     """Print one row's whole way."""
-    record, say = trace.record, _sayer(console)
+    record, say = trace.record, sayer(console)
     say(f"row       {record.id}")
     say(f"question  {record.question}")
     say(f"answer    {record.gold.answer} ({record.gold.answer_type})")
@@ -202,15 +252,7 @@ def tell(trace: Trace, console: Console) -> None:
         _tell_exchange(exchange, console)
     say("")
     say("--- how it ended ---")
-    if record.prediction is not None:
-        say(f"answer read   {record.prediction} (found by {record.found_by})")
-    if record.word_gap is not None:
-        say(f"word gap      {record.word_gap:+d}")
-    if record.score is not None:
-        value = "not scored" if record.score.value is None else f"{record.score.value:g}"
-        say(f"score         {value}, by {record.score.how}: {record.score.reason}")
-    if record.cues:
-        say("cues          " + ", ".join(f'"{c.phrase}" at {c.start}' for c in record.cues))
+    _tell_findings(record, say)
     outcome = record.outcome
     if outcome is not None:
         code = f" ({outcome.code})" if outcome.code else ""
@@ -221,8 +263,32 @@ def tell(trace: Trace, console: Console) -> None:
             say(outcome.evidence)
 
 
+def _tell_findings(record: Record, say: sayer) -> None:
+    """Print what the steps found out about a row."""
+    if record.prediction is not None:
+        say(f"answer read   {record.prediction} (found by {record.found_by})")
+    if record.draw is not None:
+        say(f"draw kept     {record.draw + 1}{_rate(record.teacher_pass_rate)}")
+    if record.word_gap is not None:
+        changed = "" if record.word_edits is None else f", {record.word_edits} taken out or put in"
+        say(f"word gap      {record.word_gap:+d}{changed}")
+    if record.score is not None:
+        value = "not scored" if record.score.value is None else f"{record.score.value:g}"
+        say(f"score         {value}, by {record.score.how}: {record.score.reason}")
+    if record.second is not None:
+        say(f"judge, too    {record.second.value:g}: {record.second.reason}")
+    if record.policy_pass_rate is not None:
+        say(f"policy        {record.policy_pass_rate:.0%} of its draws are right")
+    if record.cues:
+        say("cues          " + ", ".join(f'"{c.phrase}" at {c.start}' for c in record.cues))
+
+
+def _rate(share: float | None) -> str:
+    return "" if share is None else f" ({share:.0%} of the draws are right)"
+
+
 def _tell_exchange(exchange: Exchange, console: Console) -> None:
-    say = _sayer(console)
+    say = sayer(console)
     say("")
     key = f", key {exchange.key[:12]}" if exchange.key else ""
     say(f"--- {exchange.step}: {exchange.role} {exchange.model}{key} ---")
@@ -245,13 +311,15 @@ def _tell_exchange(exchange: Exchange, console: Console) -> None:
     say(completion.text or completion.reply.detail)
 
 
-class _sayer:  # noqa: N801 - used as a function
+class sayer:  # noqa: N801 - used as a function
     """Print text as it is: no markup, no highlighting, no wrapping, and nothing that a terminal would obey."""
 
     def __init__(self, console: Console) -> None:
+        """Print on `console`."""
         self._console = console
 
     def __call__(self, text: str) -> None:
+        """Print one text."""
         shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
         self._console.print(Text(shown), soft_wrap=True)
 

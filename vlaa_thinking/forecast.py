@@ -8,40 +8,38 @@ really run (`sample`), or rows built earlier. Without any, rules of thumb stand 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import heapq
 import math
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.counts import Counts
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.pipeline import walk
-from vlaa_thinking.prices import input_tokens, price_of
+from vlaa_thinking.prices import price_of
 from vlaa_thinking.result import Run
 from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.stop import run_to_end
+from vlaa_thinking.survey import Survey, Way, look_over
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.llm import LLM
     from vlaa_thinking.prices import Price
     from vlaa_thinking.project import Project
     from vlaa_thinking.record import Record
 
-ASKING = ("caption", "distill", "rewrite", "verify")
-"""The steps that ask a model."""
+ASKING = ("caption", "distill", "rewrite", "verify", "curate")
+"""The steps that ask a model; the last one only where a policy is cast."""
 
 USUAL = {
     "caption": (1.0, 700.0, 350.0),
     "distill": (1.0, 700.0, 900.0),
     "rewrite": (0.5, 1100.0, 700.0),
     "verify": (0.3, 350.0, 40.0),
+    "curate": (0.8, 900.0, 400.0),
 }
-"""Rules of thumb by step: calls a row, input and output tokens a call."""
+"""Rules of thumb by step: calls a row where each is made once, input and output tokens a call."""
 
 GUESS = 2.0
 """Without a sample a cost may be so many times larger or smaller."""
@@ -126,89 +124,15 @@ def plan(
 
 async def _plan(options: Options, sample: int) -> Plan:
     async with made_ready(options, calls=sample > 0) as setup:
-        survey = await _survey(setup, sample)
+        survey = await look_over(setup, sample)
         if survey.rows == 0:
             raise SetupError("the sources gave no rows: see the paths in generators/1_collect.toml")
         await setup.stop.watch(
             _run_sample(setup, survey.chosen), [p.gate for p in setup.context.players.values() if p.gate]
         )
         if survey.chosen:
-            survey = await _survey(setup, 0)
+            survey = await look_over(setup, 0)
         return _foretell(setup, survey)
-
-
-@dataclass(slots=True)
-class _Way:
-    """What one row asked, step by step."""
-
-    calls: dict[str, list[tuple[float, int, int]]] = field(default_factory=lambda: defaultdict(list))
-    """Estimated input, counted input and output tokens of each answered call."""
-    missing: str | None = None
-    """The step whose call is not made yet."""
-
-
-@dataclass(slots=True)
-class _Survey:
-    """What is known of all rows."""
-
-    rows: int = 0
-    known: dict[str, list[_Way]] = field(default_factory=lambda: defaultdict(list))
-    """Whole ways, by source."""
-    open: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """Rows by source and the step at which their way is not known yet."""
-    asked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-    """Different calls to be made there, and their estimated input tokens."""
-    cached: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    chosen: list[Record] = field(default_factory=list)
-    """The rows to be run as a sample: those whose ids hash lowest."""
-
-
-async def _survey(setup: Setup, sample: int) -> _Survey:
-    """Walk every row on recorded answers."""
-    survey = _Survey()
-    way = _Way()
-    source = ""
-    seen: set[bytes] = set()
-
-    def told(_model: str, request: Request, asked: bytes, completion: Completion | None) -> None:
-        model = setup.context.players[setup.settings.prompts[request.step].head.role].model
-        tokens = input_tokens(request, model)
-        digest = hashlib.blake2b(asked, digest_size=16).digest()
-        fresh = digest not in seen
-        seen.add(digest)
-        if completion is None:
-            way.missing = request.step
-            count, total = survey.asked.get((source, request.step), (0, 0.0))
-            survey.asked[source, request.step] = (count + fresh, total + tokens * fresh)
-            return
-        survey.cached[request.step] += fresh
-        usage = completion.usage
-        way.calls[request.step].append(
-            (tokens, usage.input_tokens or round(tokens), usage.output_tokens or 0)
-        )
-
-    context = setup.recalled(told)
-    lowest: list[tuple[int, int, Record]] = []
-    for number, collected in enumerate(setup.collection()):
-        record = collected.record
-        way, source = _Way(), record.source
-        survey.rows += 1
-        if record.outcome is not None:
-            continue
-        await walk(record, context, Counts())
-        if way.missing is None:
-            survey.known[source].append(way)
-        else:
-            survey.open[source, way.missing] += 1
-        if sample:
-            heapq.heappush(lowest, (-int(record.key[:16], 16), number, record))
-            if len(lowest) > sample:
-                heapq.heappop(lowest)
-        if number % 64 == 0:
-            await asyncio.sleep(0)  # Ctrl-C and the display want their turn
-            setup.stop.raise_if_wanted()
-    survey.chosen = [record for _, _, record in lowest]
-    return survey
 
 
 async def _run_sample(setup: Setup, chosen: list[Record]) -> None:
@@ -216,24 +140,29 @@ async def _run_sample(setup: Setup, chosen: list[Record]) -> None:
     await asyncio.gather(*(walk(record, setup.context, setup.counts) for record in chosen))
 
 
-def _foretell(setup: Setup, survey: _Survey) -> Plan:
+def _foretell(setup: Setup, survey: Survey) -> Plan:
     """Add up what is to be asked, from the calls that are known and the ways that are."""
     totals = {step: [0.0, 0.0, 0.0, 0.0] for step in ASKING}  # calls, input, output, variance of the cost
     for (source, at), rows in survey.open.items():
         ways = survey.known.get(source) or [w for known in survey.known.values() for w in known]
-        for step in ASKING[ASKING.index(at) :]:
+        for step in _asking(setup)[ASKING.index(at) :]:
             _add(totals[step], setup, survey, source, step, ways, rows=rows, at=at)
-    steps = tuple(_step(setup, survey, step, totals[step]) for step in ASKING)
+    known = [call for ways in survey.known.values() for way in ways for call in way.calls.get("curate", [])]
+    tokens = _mean(survey.blind_tokens or [c[1] for c in known] or [USUAL["curate"][1]])
+    totals["curate"][0] += survey.blind
+    totals["curate"][1] += survey.blind * tokens
+    totals["curate"][2] += survey.blind * _mean([c[2] for c in known] or [USUAL["curate"][2]])
+    steps = tuple(_step(setup, survey, step, totals[step]) for step in _asking(setup))
     return Plan(rows=survey.rows, sampled=_sampled(survey), steps=steps, spent=setup.counts.spent)
 
 
 def _add(
     total: list[float],
     setup: Setup,
-    survey: _Survey,
+    survey: Survey,
     source: str,
     step: str,
-    ways: list[_Way],
+    ways: list[Way],
     *,
     rows: int,
     at: str,
@@ -241,23 +170,22 @@ def _add(
     """Add the calls that `rows` rows, whose way is open from the step `at`, will make at `step`."""
     reached = [w for w in ways if w.calls.get(at)]
     here = [call for w in reached for call in w.calls.get(step, [])]
-    share, mean_in, mean_out = USUAL[step]
-    if step == "rewrite" and setup.settings.rewrite.send == "all":
-        share = 1.0
+    share, mean_in, mean_out = _usual(setup, step)
     if reached:
         share = len(here) / len(reached)
     units = float(rows)
     estimated = None
     if step == at:
         first, estimated = survey.asked[source, at]
-        units = float(first)  # rows may share a call; a truncated reply is asked for once more
-    calls = units * (share if reached or step != at else 1.0)
+        units = first / _draws(setup, step)  # rows may share a call; a truncated reply is asked for once more
+        share = share if reached else float(_draws(setup, step))
+    calls = units * share
     if here:
         mean_in, mean_out = _mean([c[1] for c in here]), _mean([c[2] for c in here])
     tokens_in = calls * mean_in
     if estimated is not None:
         off = sum(c[1] for c in here) / sum(c[0] for c in here) if here else 1.0
-        tokens_in = estimated * off * (calls / units if units else 1.0)
+        tokens_in = estimated * off * (share / _draws(setup, step))
     total[0] += calls
     total[1] += tokens_in
     total[2] += calls * mean_out
@@ -269,7 +197,33 @@ def _add(
         total[3] += variance * (units**2 / len(costs) + units)
 
 
-def _step(setup: Setup, survey: _Survey, step: str, total: list[float]) -> PlanStep:
+def _asking(setup: Setup) -> tuple[str, ...]:
+    """List the steps that ask somebody."""
+    return ASKING if "policy" in setup.context.players else ASKING[:-1]
+
+
+def _draws(setup: Setup, step: str) -> int:
+    """Say how many calls a row makes at once in a step."""
+    settings = setup.settings
+    draws = {"distill": settings.distill.samples, "verify": settings.verify.votes}
+    return draws.get(step, settings.curate.policy.samples if step == "curate" else 1)
+
+
+def _usual(setup: Setup, step: str) -> tuple[float, float, float]:
+    """Apply the rule of thumb for a step to what the project's files say: calls a row, tokens in and out a call."""
+    settings = setup.settings
+    share, tokens_in, tokens_out = USUAL[step]
+    if step == "rewrite" and settings.rewrite.send == "all":
+        share = 1.0
+    if step == "verify":
+        draws = settings.distill.samples if settings.distill.samples > 1 else 0
+        left_open = share if settings.verify.rules else 1.0
+        policy = share * settings.curate.policy.samples if "policy" in setup.context.players else 0.0
+        share = left_open * (1 + draws) + policy + settings.verify.both * (1 - left_open)
+    return share * _draws(setup, step), tokens_in, tokens_out
+
+
+def _step(setup: Setup, survey: Survey, step: str, total: list[float]) -> PlanStep:
     calls, tokens_in, tokens_out, variance = total
     role = setup.settings.prompts[step].head.role
     price = _price(setup, step)
@@ -297,7 +251,7 @@ def _price(setup: Setup, step: str) -> Price | None:
     return price_of(setup.context.players[setup.settings.prompts[step].head.role].model)
 
 
-def _sampled(survey: _Survey) -> int:
+def _sampled(survey: Survey) -> int:
     return sum(len(ways) for ways in survey.known.values())
 
 

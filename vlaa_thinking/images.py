@@ -8,11 +8,11 @@ import os
 import threading
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.record import Picture
+from vlaa_thinking.record import Fault, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,15 +41,6 @@ _opening = threading.Lock()
 """`warnings.catch_warnings` is not safe in threads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why an image cannot be used."""
-
-    code: str
-    """missing_image, not_an_image, broken_image or image_bomb."""
-    reason: str
-
-
 BOMB = Fault(
     code="image_bomb",
     reason=f"the image has more than {MAX_PIXELS:,} pixels, so it is taken for a decompression bomb",
@@ -63,6 +54,8 @@ class ImageStore:
         """Use `folder`, which need not exist yet."""
         self.folder = folder
         self._cache = cache
+        self._new: dict[bytes, Picture | Fault] = {}
+        """What was found out and is not in the cache yet."""
 
     def path(self, sha256: str) -> Path:
         """Say where the image with this hash lies."""
@@ -82,12 +75,15 @@ class ImageStore:
         else:
             data = image
         digest = hashlib.sha256(data)
+        found = self._new.get(digest.digest())
+        if found is not None:
+            return found
         known = self._cache.image(digest.digest())
         if known is None:
             facts = check(data, digest.hexdigest())
             if isinstance(facts, Picture):
                 self._store(facts.sha256, data)
-            self._cache.put_image(digest.digest(), facts)
+            self._new[digest.digest()] = facts
             return facts
         if "code" in known:
             return Fault(**known)
@@ -96,11 +92,19 @@ class ImageStore:
             self._store(facts.sha256, data)
         return facts
 
+    def settle(self) -> None:
+        """Record what was found out since the last time; a kill before it costs no more than finding it out again."""
+        new, self._new = self._new, {}
+        self._cache.put_images({sha256: asdict(facts) for sha256, facts in list(new.items())})
+
     def _store(self, sha256: str, data: bytes) -> None:
         path = self.path(sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        temporary.write_bytes(data)
+        try:
+            temporary.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
         temporary.replace(path)
 
 
@@ -125,7 +129,12 @@ def check(data: bytes, sha256: str) -> Picture | Fault:
                 return BOMB
             image.load()
             return Picture(
-                sha256=sha256, format=image.format or "", width=width, height=height, bytes=len(data)
+                sha256=sha256,
+                format=image.format or "",
+                width=width,
+                height=height,
+                bytes=len(data),
+                turned=_orientation(image) != 1,
             )
     except Image.DecompressionBombError:
         return BOMB
@@ -137,31 +146,35 @@ def check(data: bytes, sha256: str) -> Picture | Fault:
         return Fault(code="broken_image", reason=f"the image cannot be decoded: {exc}")
 
 
+def _orientation(image: PillowImage) -> int:
+    """Return an image's EXIF orientation, 1 if it is upright; what cannot be read asks for nothing."""
+    try:
+        said: object = image.getexif().get(0x0112)
+    except Exception:  # noqa: BLE001 - damaged metadata of a sound image
+        return 1
+    return said if isinstance(said, int) and 2 <= said <= 8 else 1
+
+
+def goes_as_it_is(image: Image, *, max_side: int | None, max_bytes: int | None) -> bool:
+    """Say whether an image is sent in its original bytes."""
+    too_large = max_side and max(image.width, image.height) > max_side
+    too_long = max_bytes and image.length > max_bytes
+    return image.format in SENDABLE and not image.turned and not too_large and not too_long
+
+
 def to_send(image: Image, *, max_side: int | None, max_bytes: int | None) -> tuple[str, bytes]:
     """Bring an image into a form that a provider takes; returns (media type, bytes).
 
-    The original bytes wherever they fit. Else it is decoded, turned upright, scaled down to `max_side` pixels,
+    The original bytes wherever they fit and are upright. Else it is decoded, turned upright, scaled down to `max_side` pixels,
     put on white where it is transparent, and encoded as PNG, or as JPEG where PNG exceeds `max_bytes`, and
     half as large where JPEG does, too.
     """
     data = image.read()
-    fits = not (max_side and max(image.width, image.height) > max_side) and not (
-        max_bytes and len(data) > max_bytes
-    )
-    if fits and image.format in SENDABLE:
+    if goes_as_it_is(image, max_side=max_side, max_bytes=max_bytes):
         return SENDABLE[image.format], data
     from PIL import Image as Pillow  # noqa: PLC0415 - heavy
-    from PIL import ImageOps  # noqa: PLC0415
 
-    with _quietly():
-        opened = Pillow.open(io.BytesIO(data))
-    with opened:
-        opened.load()
-        with _quietly():
-            upright = ImageOps.exif_transpose(opened)
-        picture = _flat(upright)
-    if max_side:
-        picture.thumbnail((max_side, max_side), Pillow.Resampling.LANCZOS)
+    picture = upright(data, max_side)
     encoded = _encode(picture, "PNG")
     quality = 95
     while max_bytes and len(encoded) > max_bytes and max(picture.size) > 1:
@@ -174,9 +187,26 @@ def to_send(image: Image, *, max_side: int | None, max_bytes: int | None) -> tup
     return ("image/png" if encoded.startswith(b"\x89PNG") else "image/jpeg"), encoded
 
 
+def upright(data: bytes, max_side: int | None = None) -> PillowImage:
+    """Decode an image and return it as a person sees it: upright, on white, no side over `max_side` pixels."""
+    from PIL import Image as Pillow  # noqa: PLC0415 - heavy
+    from PIL import ImageOps  # noqa: PLC0415
+
+    with _quietly():
+        opened = Pillow.open(io.BytesIO(data))
+    with opened:
+        opened.load()
+        with _quietly():
+            turned = ImageOps.exif_transpose(opened)
+        picture = _flat(turned)
+    if max_side:
+        picture.thumbnail((max_side, max_side), Pillow.Resampling.LANCZOS)
+    return picture
+
+
 def resize_policy(max_side: int | None, max_bytes: int | None) -> Mapping[str, Json]:
     """Write the policy of `to_send` down for the cache's key."""
-    return {"version": 1, "max_side": max_side, "max_bytes": max_bytes}
+    return {"version": 2, "max_side": max_side, "max_bytes": max_bytes}
 
 
 def _flat(image: PillowImage) -> PillowImage:

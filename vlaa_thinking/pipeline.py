@@ -8,8 +8,9 @@ key order: the order of completion never shows.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,28 +18,39 @@ from typing import TYPE_CHECKING
 from vlaa_thinking import card
 from vlaa_thinking.dataset import write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
+from vlaa_thinking.keeping import beside_paper, kept_by_source
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.spool import Spool
+from vlaa_thinking.steps.adopt import adopt, passed
 from vlaa_thinking.steps.caption import caption
 from vlaa_thinking.steps.curate import curate, mark
 from vlaa_thinking.steps.distill import distill
+from vlaa_thinking.steps.policy import Blind, look_away, measure
 from vlaa_thinking.steps.rewrite import rewrite
 from vlaa_thinking.steps.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     from vlaa_thinking.counts import Counts, StepCount
+    from vlaa_thinking.images import ImageStore
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.project import Project
-    from vlaa_thinking.record import Record
+    from vlaa_thinking.record import Record, Way
     from vlaa_thinking.steps import Context, Step
     from vlaa_thinking.steps.collect import Collected, Collection
 
 STEPS: tuple[Step, ...] = (caption, distill, rewrite, verify)
 """The steps between `collect`, which makes records, and `curate`, which sees all of them."""
+
+WAYS: Mapping[Way, tuple[Step, ...]] = {
+    "full": STEPS,
+    "adopt": (passed, adopt, passed, verify),
+    "rl_only": (passed,) * len(STEPS),
+}
+"""What stands in each step's place on a source's way."""
 
 LOT = 32
 """Rows that are pulled from the sources at a time, in a thread."""
@@ -113,6 +125,7 @@ async def abuild(
 
 async def _build(options: Options) -> BuildResult:
     async with made_ready(options) as setup, AsyncExitStack() as stack:
+        stack.enter_context(_rarely_collecting())
         card.read_template(setup.settings.template)  # a slip in it is told before anything is paid
         counts, places = setup.counts, setup.places
         spool = stack.enter_context(
@@ -120,11 +133,12 @@ async def _build(options: Options) -> BuildResult:
         )
         collection = setup.collection()
         counts.expected = collection.expected
-        stack.push_async_callback(_end, asyncio.create_task(_watch(setup.run, counts)))
+        await stack.enter_async_context(watched(setup.run, counts))
         gates = {id(p.gate): p.gate for p in setup.context.players.values() if p.gate}
         await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
         _refuse_nothing(spool, collection)
-        made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup)
+        blind = await setup.stop.watch(_check_blind(setup, spool), gates.values())
+        made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup, blind)
         result = BuildResult(
             out=places.out if made.kept else None,
             changed=changed,
@@ -135,17 +149,29 @@ async def _build(options: Options) -> BuildResult:
             saved=counts.saved,
             unpriced=counts.unpriced,
             seconds=counts.seconds,
+            rates=beside_paper(kept_by_source(spool)[0], setup.settings.paper),
         )
         _note_run(setup, result)
         return result
 
 
+@contextmanager
+def _rarely_collecting() -> Iterator[None]:
+    """Let Python look for cyclic garbage less often: a build makes next to none, and pays a tenth of its time for it."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 async def walk(record: Record, context: Context, counts: Counts) -> Record:
     """Take one record through the steps, until its way ends; a row's fault never raises."""
-    for step in STEPS:
+    for place, step in zip(STEPS, WAYS[record.way], strict=True):
         if record.outcome is not None:
             break
-        name = step.__name__
+        name = place.__name__
         counts.steps[name].under_way += 1
         try:
             record = await step(record, context)
@@ -154,7 +180,17 @@ async def walk(record: Record, context: Context, counts: Counts) -> Record:
         finally:
             counts.steps[name].under_way -= 1
         _tally(counts.steps[name], record)
-    return mark(record, context.settings.cues)
+    record = mark(record, context.settings.cues)
+    try:
+        return await measure(record, context)
+    except NoReply as exc:
+        return record.fail("curate", "no_reply", f"curate: {exc}")
+
+
+async def _check_blind(setup: Setup, spool: Spool) -> Blind | None:
+    """Ask the policy about some rows without their image, if the project says so."""
+    rows = setup.settings.curate.policy.blind
+    return await look_away(spool.measured(rows), setup.context) if rows else None
 
 
 async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> None:
@@ -175,19 +211,21 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
     rows = iter(collection)
     try:
         async with asyncio.TaskGroup() as group:
-            lot = await asyncio.to_thread(_lot, rows)
+            lot = await asyncio.to_thread(_lot, rows, setup.images)
             while lot:
-                following = group.create_task(asyncio.to_thread(_lot, rows))
+                following = group.create_task(asyncio.to_thread(_lot, rows, setup.images))
                 for collected in lot:
                     _tally(counts.steps["collect"], collected.record)
                     await room.acquire()
                     group.create_task(one(collected))
                 lot = await following
     except BaseExceptionGroup as failures:
-        raise _first(failures) from None
+        raise first_failure(failures) from None
 
 
-def _second_pass(spool: Spool, collection: Collection, setup: Setup) -> tuple[Funnel, bool]:
+def _second_pass(
+    spool: Spool, collection: Collection, setup: Setup, blind: Blind | None
+) -> tuple[Funnel, bool]:
     """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
     settings, places = setup.settings, setup.places
     spool.decide(list(curate(spool.facts(), settings.curate, setup.seed)))
@@ -195,15 +233,17 @@ def _second_pass(spool: Spool, collection: Collection, setup: Setup) -> tuple[Fu
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
-    manifest = card.manifest(setup, made, splits, spool)
+    manifest = card.manifest(setup, made, splits, spool, blind)
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest)
     setup.stop.raise_if_wanted()
     return made, places.put()
 
 
-def _lot(rows: Iterator[Collected]) -> list[Collected]:
-    return list(islice(rows, LOT))
+def _lot(rows: Iterator[Collected], images: ImageStore) -> list[Collected]:
+    lot = list(islice(rows, LOT))
+    images.settle()
+    return lot
 
 
 def _tally(count: StepCount, record: Record) -> None:
@@ -215,7 +255,7 @@ def _tally(count: StepCount, record: Record) -> None:
         count.dropped += 1
 
 
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """Choose the one failure to tell: ours, if there is one."""
     leaves: list[BaseException] = []
     pending: list[BaseException] = [failures]
@@ -252,10 +292,16 @@ async def _watch(run: Run, counts: Counts) -> None:
         run.watch(counts)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+@asynccontextmanager
+async def watched(run: Run, counts: Counts) -> AsyncIterator[None]:
+    """Let a display look at the counts, as long as this lasts."""
+    task = asyncio.create_task(_watch(run, counts))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _note_run(setup: Setup, result: BuildResult) -> None:

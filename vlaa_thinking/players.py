@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from vlaa_thinking.cache import Address, canonical
+from vlaa_thinking.cache import Address, canonical, key_of
 from vlaa_thinking.errors import ModelError, NoReply, SetupError
 from vlaa_thinking.images import resize_policy
 from vlaa_thinking.llm import Completion, Request
 from vlaa_thinking.llm.budget import Budgeted
 from vlaa_thinking.llm.limit import Limited
+from vlaa_thinking.llm.pace import Tokens
 from vlaa_thinking.llm.wrap import Cached, Counted, Retrying, Standing
 from vlaa_thinking.log import Attempted, Logged
 from vlaa_thinking.prices import price_of
-from vlaa_thinking.settings import ROLES, Model
-from vlaa_thinking.steps import Player
+from vlaa_thinking.settings import ALL_ROLES, Model
+from vlaa_thinking.steps import Player, params_of
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ Told = Callable[[str, Request, bytes, Completion | None], None]
 
 APIS = ("openai", "anthropic", "demo")
 """What `api` may be in models.toml."""
+
+OURS = ("messages", "n", "stream", "system")
+"""Parameters that no project may set: one reply is asked for at a time, and read whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +62,13 @@ def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) ->
     """Set up the model of each role; one nest a model, so that its limits hold over all its roles."""
     given = llms or {}
     for role in given:
-        if role not in ROLES:
-            raise SetupError(f'llms: there is no role "{role}"{nearest(role, ROLES)}')
+        if role not in ALL_ROLES:
+            raise SetupError(f'llms: there is no role "{role}"{nearest(role, ALL_ROLES)}')
     nests: dict[int | str, Player] = {}
     cast: dict[Role, Player] = {}
-    for role in ROLES:
+    for role in cast_roles(settings, given):
         own = given.get(role)
-        name = settings.roles[role]
+        name = settings.roles.get(role, "")
         key: int | str = name if own is None else id(own)
         if key not in nests:
             if own is None:
@@ -77,7 +82,13 @@ def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) ->
                 name = own_name(own)
             nests[key] = _player(name, model, llm, table, own=own is not None)
         cast[role] = nests[key]
+    _see_params(settings, cast, budget=table.budget is not None)
     return cast
+
+
+def cast_roles(settings: Settings, llms: Mapping[str, LLM] | None) -> tuple[Role, ...]:
+    """List the roles that somebody plays: the profile's, and the policy where the caller brings one."""
+    return tuple(role for role in ALL_ROLES if role in settings.roles or role in (llms or {}))
 
 
 def own_name(llm: LLM) -> str:
@@ -91,13 +102,13 @@ def recalled(settings: Settings, llms: Mapping[str, LLM] | None, cache: Cache) -
     from vlaa_thinking.demo.teacher import Teacher  # noqa: PLC0415 - imported when asked for
 
     cast: dict[Role, Player] = {}
-    for role in ROLES:
+    for role in cast_roles(settings, llms):
         own = (llms or {}).get(role)
-        name, model = settings.roles[role], settings.models[settings.roles[role]]
-        identity = Teacher.identity if model.api == "demo" else None
-        if own is not None:
-            identity = getattr(own, "identity", None)
-            name, model = own_name(own), Model(api="plain")
+        if own is None:
+            name, model = settings.roles[role], settings.models[settings.roles[role]]
+            identity = Teacher.identity if model.api == "demo" else None
+        else:
+            name, model, identity = own_name(own), Model(api="plain"), getattr(own, "identity", None)
         player = Player(
             name=name,
             llm=nobody,
@@ -124,7 +135,7 @@ def recalling(player: Player, cache: Cache, told: Told) -> Player:
 
     async def recall(request: Request, /) -> Completion:
         asked = canonical(request, address) if address else b""
-        completion = cache.get(asked) if asked else None
+        completion = cache.get(key_of(asked)) if asked else None
         told(player.name, request, asked, completion)
         if completion is None:
             raise NoReply("this was not asked yet")
@@ -165,6 +176,34 @@ def without_credentials(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
+def _see_params(settings: Settings, cast: Mapping[Role, Player], *, budget: bool) -> None:
+    """Refuse parameters that cannot be sent, and with a budget a request that states no limit on its reply."""
+    for step, prompt in settings.prompts.items():
+        player = cast.get(prompt.head.role)
+        if player is None or player.own:
+            continue
+        params, at = params_of(prompt.head.params, player.model), f"[model.{player.name}.params]"
+        for key in OURS:
+            if key in params:
+                raise SetupError(
+                    f'the parameter "{key}" is not a project\'s to set: take it out of {at} in '
+                    f"generators/models.toml, or out of [params] in the prompt of the step {step}"
+                )
+        try:
+            json.dumps(params, allow_nan=False)
+        except (TypeError, ValueError):
+            raise SetupError(
+                f"the parameters of the step {step} hold what JSON has no word for (a date, nan or inf): see {at} "
+                "in generators/models.toml and [params] in the prompt"
+            ) from None
+        price, field = price_of(player.model), player.model.max_tokens_field
+        if budget and price is not None and price.output and not isinstance(params.get(field), int):
+            raise SetupError(
+                f'a budget needs a limit on every reply, and the model "{player.name}" is sent none in the step '
+                f"{step}: set {field} in {at} of generators/models.toml"
+            )
+
+
 def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Player:
     """Wrap a model in its nest; without an identity nothing is cached."""
     counts, price = table.counts, price_of(model)
@@ -178,7 +217,8 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
             f"output_price (US dollars per million tokens) in [model.{name}] of generators/models.toml"
         )
     budgeted = Budgeted(llm, model=model, price=price, budget=table.budget, counts=counts)
-    limited = Limited(budgeted, model.max_concurrency, rpm=model.rpm)
+    tokens = Tokens(model, model.tpm) if model.tpm else None
+    limited = Limited(budgeted, model.max_concurrency, rpm=model.rpm, tokens=tokens)
     attempted = Attempted(limited) if table.log else limited
     address = address_of(model, getattr(llm, "identity", None))
     who = address.who(model.params.get("model", model.model)) if address else None

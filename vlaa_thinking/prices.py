@@ -5,6 +5,7 @@ Tokens are estimated here for plans and reservations alone; what was spent is se
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ IMAGE_TOKENS = {"openai": "tiles:85,170", "anthropic": "patches:28,2576,4784"}
 
 CHARS_PER_TOKEN = 4.0
 """A rule of thumb for English text; a plan's sample replaces it."""
+
+LONGEST_REPLY = 32_768
+"""Output tokens that a request may take which states no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +77,18 @@ def cost(price: Price | None, usage: Usage) -> float | None:
 
 
 def input_tokens(request: Request, model: Model) -> float:
-    """Estimate a request's tokens: its text by length, its images by the model's rule."""
-    text = sum(len(m.text.encode()) for m in request.messages) / CHARS_PER_TOKEN
+    """Estimate a request's tokens: its text and its schema by length, its images by the model's rule."""
+    text = sum(len(m.text.encode()) for m in request.messages)
+    if request.schema is not None:
+        text += len(json.dumps(request.schema))
     images = sum(image_tokens(i, model) for m in request.messages for i in m.images)
-    return text + images + 4 * len(request.messages)
+    return text / CHARS_PER_TOKEN + images + 4 * len(request.messages)
+
+
+def longest_reply(request: Request, model: Model) -> int:
+    """Return how many tokens the reply may have: its limit, where the request states one."""
+    limit = request.params.get(model.max_tokens_field)
+    return limit if isinstance(limit, int) else LONGEST_REPLY
 
 
 def image_tokens(image: Image, model: Model) -> float:

@@ -14,12 +14,15 @@ from vlaa_thinking import toml
 from vlaa_thinking.errors import ProjectError, SetupError
 from vlaa_thinking.record import ANSWER_TYPES
 from vlaa_thinking.settings import (
-    ROLES,
+    CaptionHead,
     CueRule,
     CurateRule,
+    DistillHead,
     Head,
     LeakRule,
     Models,
+    Paper,
+    PolicyRule,
     Profile,
     Prompt,
     RewriteHead,
@@ -32,7 +35,7 @@ from vlaa_thinking.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 H = TypeVar("H", bound=Head)
 
@@ -43,9 +46,15 @@ PROMPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "caption": ("generators/2_caption.md", ("notes",)),
     "distill": ("generators/3_distill.md", ("caption", "question")),
     "rewrite": ("generators/4_rewrite.md", ("text",)),
-    "verify": ("verifiers/5_verify.md", ("question", "gold", "prediction")),
+    "verify": ("verifiers/5_verify.md", ("question", "gold", "prediction", "mark")),
 }
 """The prompt of each step that asks a model: its file, and the names that its text may hold."""
+
+RELEASE_CARD = "release.md.jinja"
+"""Of cards/: the body of the README.md that `import` writes."""
+
+PAPER = "paper.toml"
+"""Of cards/: what the paper's own pipeline kept, to be shown beside a build's."""
 
 STRICT = "strict"
 """The preset of the files as they stand; the others are tables `[preset.NAME]` in them."""
@@ -103,9 +112,8 @@ class Project:
                 raise models_file.error("default", message)
             raise ProjectError(message, file=models_file.file)
         profile_table = models_file.sub("profile").sub(name)
-        for role in ROLES:
-            if chosen.model(role) not in models.model:
-                wrong = chosen.model(role)
+        for role, wrong in chosen.cast.items():
+            if wrong not in models.model:
                 known = toml.nearest(wrong, models.model)
                 raise profile_table.error(role, f'there is no model "{wrong}"{known}')
         files = _Files(self.root, preset or chosen.preset)
@@ -116,6 +124,11 @@ class Project:
                 raise profile_table.error("preset", message)
             raise SetupError(message)
         return settings
+
+    def sources(self, preset: str | None = None) -> tuple[Source, ...]:
+        """Read every source of 1_collect.toml, whether a profile names it or not; without `preset`, as it stands."""
+        tables = _Files(self.root, preset or STRICT).table("generators/1_collect.toml").sub("source")
+        return tuple(_source(name, tables.sub(name)) for name in tables.values)
 
     def variants(self, profiles: Sequence[str] = ()) -> dict[str, list[str]]:
         """List every profile, or those named, with every preset that some file knows: each may be built."""
@@ -144,24 +157,34 @@ class _Files:
 
     def settings(self, name: str, profile: Profile, models: Models, profile_table: toml.Table) -> Settings:
         """Read them all."""
-        caption, _ = self.prompt("caption", Head)
-        distill, _ = self.prompt("distill", Head)
+        caption, caption_head = self.prompt("caption", CaptionHead)
+        distill, distill_head = self.prompt("distill", DistillHead)
         rewrite, rewrite_head = self.prompt("rewrite", RewriteHead)
         verify, verify_head = self.prompt("verify", VerifyHead)
+        curate = self.curate()
         return Settings(
             root=self.root,
             profile=name,
             preset=self.preset,
-            roles={role: profile.model(role) for role in ROLES},
-            models={m: models.model[m] for m in sorted({profile.model(role) for role in ROLES})},
+            roles=profile.cast,
+            models={m: models.model[m] for m in sorted(set(profile.cast.values()))},
             sources=self.sources(profile, profile_table),
-            prompts={"caption": caption, "distill": distill, "rewrite": rewrite, "verify": verify},
+            prompts={
+                "caption": caption,
+                "distill": distill,
+                "rewrite": rewrite,
+                "verify": verify,
+                "curate": policy_prompt(curate.system, curate.policy),
+            },
+            caption=caption_head,
+            distill=distill_head,
             rewrite=rewrite_head,
             verify=verify_head,
             verifiers={kind: self.table(f"verifiers/{kind}.toml").into(Verifier) for kind in ANSWER_TYPES},
             cues=self.table("verifiers/cues.toml").into(CueRule),
             leaks=self.table("verifiers/leaks.toml").into(LeakRule),
-            curate=self.table("cards/6_curate.toml").into(CurateRule),
+            curate=curate,
+            paper=self.table(f"cards/{PAPER}").into(Paper),
             template=toml.text(self.root / "cards/dataset.md.jinja", "cards/dataset.md.jinja"),
             hashes=self.hashes(),
         )
@@ -177,21 +200,39 @@ class _Files:
         return table.without("preset").over(presets.sub(self.preset))
 
     def prompt(self, step: str, cls: type[H]) -> tuple[Prompt, H]:
-        """Read a step's prompt file: front matter as `cls`, then `# System` and `# User`."""
+        """Read a step's prompt file: front matter as `cls`, then `# System` and `# User`.
+
+        A part `# User (NAME)` behind them takes the place of `# User` under the preset NAME.
+        """
         name, allowed = PROMPTS[step]
         table, body = toml.read_front_matter(self.root / name, name)
         head = self.preset_over(table).into(cls)
-        parts = re.split(r"^# (System|User)[ \t]*\n", body, flags=re.MULTILINE)
-        if parts[1::2] != ["System", "User"] or parts[0].strip():
+        before, *rest = re.split(r"^# (System|User)(?: \((\w+)\))?[ \t]*\n", body, flags=re.MULTILINE)
+        parts = {(part, preset or STRICT): text.strip() for part, preset, text in _threes(rest)}
+        plain = [part for part, preset in zip(rest[::3], rest[1::3], strict=True) if preset is None]
+        if plain != ["System", "User"] or before.strip() or len(parts) != len(rest) / 3:
             raise ProjectError(
                 "the text must be two parts, under the lines `# System` and `# User`", file=name
             )
+        self.presets |= {preset for _, preset in parts}
         first = table.text.count("\n") + 3  # after the front matter and its fences
         for asked, line in names_in(body):
             if asked not in allowed:
                 message = f'unknown name "{{{{{asked}}}}}"{toml.nearest(asked, allowed)}'
                 raise ProjectError(message, file=name, line=first + line)
-        return Prompt(head=head, system=parts[2].strip(), user=parts[4].strip()), head
+        system, user = (parts.get((part, self.preset), parts[part, STRICT]) for part in ("System", "User"))
+        return Prompt(head=head, system=system, user=user), head
+
+    def curate(self) -> CurateRule:
+        """Read the rule of step 6."""
+        table = self.table("cards/6_curate.toml")
+        rule = table.into(CurateRule)
+        if "{{" in rule.system:
+            raise table.error("system", '"system" is published as it stands: it may hold no {{')
+        if rule.band.above >= rule.band.below:
+            message = f'"above" must be below "below", which is {rule.band.below:g}'
+            raise table.sub("band").error("above", message)
+        return rule
 
     def sources(self, profile: Profile, profile_table: toml.Table) -> tuple[Source, ...]:
         """Read the sources that the profile names."""
@@ -209,17 +250,30 @@ class _Files:
         return tuple(_source(name, known.sub(name)) for name in profile.sources)
 
     def hashes(self) -> dict[str, str]:
-        """Hash each file that decides something; READMEs and recipes decide nothing."""
+        """Hash each file that decides something; READMEs, recipes, the paper's figures and `import`'s card do not."""
         files = sorted(p for folder in FOLDERS[:3] for p in (self.root / folder).iterdir())
         return {
             p.relative_to(self.root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
             for p in files
-            if p.suffix in {".toml", ".md", ".jinja"} and p.name != "README.md" and p.is_file()
+            if p.suffix in {".toml", ".md", ".jinja"}
+            and p.name not in ("README.md", PAPER, RELEASE_CARD)
+            and p.is_file()
         }
+
+
+def policy_prompt(system: str, rule: PolicyRule) -> Prompt:
+    """Return what the policy is asked: the prompt that is published, with the image before the question."""
+    return Prompt(head=Head(role="policy", params=rule.params), system=system.strip(), user="{{question}}")
+
+
+def _threes(parts: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Give a list three by three."""
+    return zip(parts[::3], parts[1::3], parts[2::3], strict=True)
 
 
 def _source(name: str, table: toml.Table) -> Source:
     common = {field.name for field in dataclasses.fields(SourceHead)}
     head = table.without(*table.values.keys() - common).into(SourceHead)
     options = table.without(*common)
-    return Source(name=name, options=options, reader=head.reader, license=head.license, take=head.take)
+    own = {field.name: getattr(head, field.name) for field in dataclasses.fields(head)}
+    return Source(name=name, options=options, **own)

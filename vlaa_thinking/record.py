@@ -20,6 +20,22 @@ Box = tuple[float, float, float, float]
 Frame = Literal["unit", "thousand", "pixels"]
 """What a box's numbers are parts of: the image's sides as 1, its sides as 1000, or its pixels."""
 
+Way = Literal["full", "adopt", "rl_only"]
+"""The steps between `collect` and `curate` that a source's rows take: all; `verify` alone, over reasoning of their
+own; or none, for rows that are for reinforcement learning alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a row or its image cannot be used."""
+
+    code: str
+    """A short stable name: "missing_image", "not_an_image", "several_images", "unanswerable" ..."""
+    reason: str
+    """Without a full stop, to stand after "collect: "."""
+    again: bool = False
+    """Whether another try may do better: the row has then failed, and is not dropped."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -27,8 +43,8 @@ class Row:
 
     id: str | None = None
     """The source's own id; without one, a hash of image and question takes its place."""
-    image: Path | bytes | None
-    """The image file or its bytes; None if the source names none (the row is then dropped)."""
+    image: Path | bytes | Fault | None
+    """The image file or its bytes; why there is none; None if the source names none. The last two drop the row."""
     question: str
     answer: str
     """The right answer as the source writes it; `collect` makes it canonical."""
@@ -45,6 +61,14 @@ class Row:
     """The source's own caption: the caption step then makes no call."""
     text_question: str | None = None
     """The problem as text alone: it takes the caption's place, and no call is made."""
+    reasoning: str | None = None
+    """The source's own reasoning, for rows that are adopted."""
+    response: str | None = None
+    """The source's own answer, for rows that are adopted."""
+    answer_share: float | None = None
+    """The share of the source's annotators who gave the right answer, where several were asked."""
+    fault: Fault | None = None
+    """What the source itself knows to be wrong with the row: `collect` then drops it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +133,19 @@ class Picture:
     """Pixels."""
     bytes: int
     """Length of the original file."""
+    turned: bool = False
+    """Whether its EXIF orientation asks for it to be turned or mirrored before it is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionSignals:
+    """What a caption's words show of its quality, without a look at the image."""
+
+    words: int
+    refusal: bool
+    """Whether it begins as a refusal does ("I'm sorry, I can't ...")."""
+    repetition: float
+    """The share of its runs of five words that stood in it before, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +172,21 @@ class Record:
     gold: Gold
     picture: Picture | None = None
     """None until the image is found sound, and for rows dropped for their image."""
+    way: Way = "full"
     notes: str = ""
     text_question: str | None = None
     source_caption: str | None = None
+    source_reasoning: str | None = None
+    source_response: str | None = None
+    answer_share: float | None = None
 
     caption: str | None = None
     """What the reasoner reads instead of the image."""
+    caption_signals: CaptionSignals | None = None
+    draw: int | None = None
+    """Which of the reasoner's draws was kept, from 0; None where only one was made."""
+    teacher_pass_rate: float | None = None
+    """The share of the reasoner's draws that are right; None where one was made, or none could be scored."""
     teacher_response: str | None = None
     """The reasoner's reply without its reasoning, as it came."""
     teacher_reasoning: str | None = None
@@ -148,14 +194,20 @@ class Record:
     prediction: str | None = None
     """The answer read out of `teacher_response`."""
     found_by: str | None = None
-    """Where that answer stood: "tag", "boxed", "label" or "phrase"."""
+    """Where that answer stood: "tag", "boxed", "label" or "phrase"; "source" where it was adopted."""
     reasoning: str | None = None
     """As rewritten: what is published."""
     answer_text: str | None = None
     """The published answer where it is free text, as rewritten; else the canonical answer."""
     word_gap: int | None = None
     """Words of what came out of the rewriter less the words of what went in."""
+    word_edits: int | None = None
+    """Words that the rewriter took out or put in."""
     score: Score | None = None
+    second: Score | None = None
+    """The judge's verdict, where a rule's decided and the judge was asked all the same."""
+    policy_pass_rate: float | None = None
+    """The share of the policy's draws that are right; None where it was not asked, or none could be scored."""
     cues: tuple[Cue, ...] = ()
     models: tuple[tuple[str, str], ...] = ()
     """(role, model) of every reply that this record rests on."""
@@ -165,6 +217,10 @@ class Record:
     def key(self) -> str:
         """The place of this row in every file: a hash of its id, so that sources mix."""
         return hashlib.sha256(self.id.encode()).hexdigest()
+
+    def is_within(self, share: float) -> bool:
+        """Say whether this row is one of a share of all rows, always the same ones."""
+        return int(self.key[:8], 16) < share * 2**32
 
     def drop(self, step: str, code: str, reason: str, evidence: str | None = None) -> Record:
         """Return this record with its way ended at `step`."""

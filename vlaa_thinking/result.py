@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vlaa_thinking.keeping import Rate
     from vlaa_thinking.llm import State
     from vlaa_thinking.spool import Spool
 
@@ -110,6 +111,8 @@ class BuildResult:
     unpriced: int
     """Calls made whose price is not known."""
     seconds: float
+    rates: tuple[Rate, ...] = ()
+    """What each stage kept, beside what the paper's own pipeline kept."""
 
     @property
     def kept(self) -> int:

@@ -7,15 +7,21 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
+from vlaa_thinking.record import Way  # noqa: TC001 - the strict reader evaluates annotations
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from vlaa_thinking.toml import Table
 
-Role = Literal["captioner", "reasoner", "rewriter", "judge"]
+Role = Literal["captioner", "reasoner", "rewriter", "judge", "policy"]
 
 ROLES: tuple[Role, ...] = ("captioner", "reasoner", "rewriter", "judge")
+"""The roles that every profile casts."""
+
+ALL_ROLES: tuple[Role, ...] = (*ROLES, "policy")
+"""With the one that a profile may cast: the model that is to be trained, asked to see how hard a row is."""
 
 
 def _within(least: float, most: float = inf) -> dict[str, tuple[float, float]]:
@@ -52,6 +58,8 @@ class Model:
     """Most calls in flight."""
     rpm: int | None = field(default=None, metadata=_within(1))
     """Most calls started a minute, evenly spread; None: the server alone says when it is too many."""
+    tpm: int | None = field(default=None, metadata=_within(1))
+    """Most tokens a minute, read and written, evenly spread; None: likewise."""
     tries: int = field(default=8, metadata=_within(1))
     """Attempts of one call, the first counted."""
     connect_timeout: float = field(default=10.0, metadata=_within(0.001))
@@ -70,8 +78,8 @@ class Model:
 
     @property
     def takes_schema(self) -> bool:
-        """Whether a reply's JSON Schema is sent along; Anthropic's API is asked by the prompt alone."""
-        return self.structured and self.api != "anthropic"
+        """Whether a reply's JSON Schema is sent along; the reply is checked against it in any case."""
+        return self.structured
 
     @property
     def url(self) -> str | None:
@@ -89,16 +97,19 @@ class Profile:
     judge: str
     sources: tuple[str, ...]
     preset: str = "strict"
+    policy: str | None = None
+    """None: nobody plays it, and no row's difficulty is measured."""
 
-    def model(self, role: Role) -> str:
-        """Name the model that plays `role`."""
+    @property
+    def cast(self) -> dict[Role, str]:
+        """The name of the model that plays each role."""
         names: dict[Role, str] = {
             "captioner": self.captioner,
             "reasoner": self.reasoner,
             "rewriter": self.rewriter,
             "judge": self.judge,
         }
-        return names[role]
+        return names if self.policy is None else {**names, "policy": self.policy}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +129,13 @@ class SourceHead:
     reader: str
     """A reader of this package, or a user's "module:function"."""
     license: str = "unknown"
+    license_note: str = ""
+    """What the licence's name does not say: conflicts, terms that differ for images and text."""
     take: int | None = field(default=None, metadata=_within(1))
     """At most so many rows, the first of the source."""
+    way: Way = "full"
+    captions: Literal["given", "model"] = "given"
+    """"given": the source's own caption, or its question as text alone, takes the captioner's place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,18 +157,40 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionHead(Head):
+    """Step 2's front matter: what shows that a caption is none."""
+
+    refusals: tuple[str, ...] = ()
+    """How a refusal in words begins."""
+    drop_refusals: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillHead(Head):
+    """Step 3's front matter: how often the reasoner is asked, and which draw is kept."""
+
+    samples: int = field(default=1, metadata=_within(1))
+    keep: Literal["first_right", "shortest_right", "first"] = "first_right"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RewriteHead(Head):
-    """Step 4's front matter: when a text is sent, and how far its length may change."""
+    """Step 4's front matter: when a text is sent, and how far it may change."""
 
     send: Literal["leaks", "all"] = "leaks"
+    guard: Literal["strict", "length"] = "strict"
     max_word_gap: int = field(default=15, metadata=_within(0))
+    max_edit_share: float = field(default=0.25, metadata=_within(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyHead(Head):
-    """Step 5's front matter: whether rules speak before the judge."""
+    """Step 5's front matter: whether rules speak before the judge, and how often the judge is asked."""
 
     rules: bool = True
+    votes: int = field(default=1, metadata=_within(1))
+    both: float = field(default=0.0, metadata=_within(0, 1))
+    """The share of the rows decided by rule for which the judge is asked too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,13 +227,26 @@ class CueRule:
 
     phrases: tuple[str, ...]
     match: Literal["word", "substring"] = "word"
+    search: Literal["reply", "reasoning"] = "reply"
+    """The reasoner's whole reply, or its reasoning alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaks:
+    """One language's phrases that show that no image was seen."""
+
+    phrases: tuple[str, ...]
+    unless: tuple[str, ...] = ()
+    """Wider phrases in which one of them says nothing of the kind."""
+    match: Literal["word", "substring"] = "word"
+    """"substring" where a language parts its words by no spaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeakRule:
-    """Phrases that show that no image was seen."""
+    """leaks.toml: the phrases of each language; all are looked for in every text."""
 
-    phrases: tuple[str, ...]
+    language: dict[str, Leaks]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,16 +269,68 @@ class CardText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Between which pass rates, both excluded, a row has something to teach in GRPO."""
+
+    of: Literal["policy", "teacher"] = "policy"
+    above: float = field(default=0.0, metadata=_within(0, 1))
+    below: float = field(default=1.0, metadata=_within(0, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """How the policy is asked, where the profile casts one."""
+
+    samples: int = field(default=4, metadata=_within(1))
+    blind: int = field(default=0, metadata=_within(0))
+    """Rows that it is asked again without their image, and with another row's."""
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Sampling parameters by the API's own names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CurateRule:
     """Which rows are published where."""
 
     seed: int
-    rl: Literal["cues"]
+    rl: Literal["cues", "band", "both"]
     system: str
     """The first turn of every published prompt."""
     card: CardText
     validation_share: float = field(default=0.02, metadata=_within(0, 1))
     caps: dict[str, Caps] = field(default_factory=dict[str, Caps])
+    band: Band = field(default_factory=Band)
+    policy: PolicyRule = field(default_factory=PolicyRule)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """Rows of one source that an earlier run of the paper's pipeline counted after each stage."""
+
+    original: int = field(metadata=_within(1))
+    rewritten: int = field(metadata=_within(1))
+    verified: int = field(metadata=_within(1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperSource:
+    """What the paper's own pipeline kept of one source, as far as it was published."""
+
+    name: str
+    original: int | None = field(default=None, metadata=_within(1))
+    verified: int | None = field(default=None, metadata=_within(1))
+    sft: int | None = field(default=None, metadata=_within(0))
+    rl: int | None = field(default=None, metadata=_within(0))
+    earlier: Earlier | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """cards/paper.toml: the paper's figures, to be held beside a build's."""
+
+    about: str
+    """Where they come from."""
+    source: dict[str, PaperSource]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,12 +341,14 @@ class Settings:
     profile: str
     preset: str
     roles: dict[Role, str]
-    """The name of the model that plays each role."""
+    """The name of the model that plays each role that is cast."""
     models: dict[str, Model]
     """By name; those that play a role."""
     sources: tuple[Source, ...]
     prompts: dict[str, Prompt]
-    """By step."""
+    """By step; that of `curate` is what the policy is asked, and what is published."""
+    caption: CaptionHead
+    distill: DistillHead
     rewrite: RewriteHead
     verify: VerifyHead
     verifiers: dict[str, Verifier]
@@ -251,6 +356,7 @@ class Settings:
     cues: CueRule
     leaks: LeakRule
     curate: CurateRule
+    paper: Paper
     template: str
     """The dataset card's template."""
     hashes: dict[str, str]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vlaa_thinking import plugin
 from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
+from vlaa_thinking.disk import watched
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.llm.budget import Budget
 from vlaa_thinking.log import Log
@@ -16,10 +17,11 @@ from vlaa_thinking.places import Places
 from vlaa_thinking.players import Table, Told, players, recalled, recalling
 from vlaa_thinking.steps import Context
 from vlaa_thinking.steps.collect import Collection
+from vlaa_thinking.steps.curate import refuse_unmeasured
 from vlaa_thinking.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Container, Mapping
     from pathlib import Path
 
     from vlaa_thinking.llm import LLM
@@ -72,16 +74,24 @@ class Setup:
 
 
 @asynccontextmanager
-async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[Setup]:
-    """Open all that a build needs, and close it at the end; without `calls` no model is set up, so no key needed."""
+async def made_ready(
+    options: Options, *, calls: bool = True, roles: Container[Role] | None = None
+) -> AsyncIterator[Setup]:
+    """Open all that a build needs, and close it at the end; without `calls` no model is set up, so no key needed.
+
+    `roles` says who is asked, where it is not everybody.
+    """
     run = options.run
     settings = options.project.settings(options.profile, run.preset)
+    if roles is not None:
+        settings = replace(settings, roles={r: name for r, name in settings.roles.items() if r in roles})
     counts = Counts()
     stop = Stop(counts)
     async with AsyncExitStack() as stack:
         if options.ctrl_c:
             stack.enter_context(stop.on_ctrl_c())
         places = stack.enter_context(Places(options.out, replace=run.replace))
+        stack.enter_context(watched(places.work, run.cache or places.answers))
         cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
         log = stack.enter_context(closing(Log(run.log, out=places.out))) if run.log else None
         images = ImageStore(places.images, cache)
@@ -91,6 +101,7 @@ async def made_ready(options: Options, *, calls: bool = True) -> AsyncIterator[S
             cast = players(settings, options.llms, table)
         else:
             cast = recalled(settings, options.llms, cache)
+        refuse_unmeasured(settings, cast)
         yield Setup(
             run=run,
             settings=settings,

@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vlaa_thinking.record import Cue, Gold, Outcome, Picture, Record, Score
+from vlaa_thinking.record import CaptionSignals, Cue, Gold, Outcome, Picture, Record, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +22,7 @@ _TABLE = """
 CREATE TABLE rows (
   key TEXT NOT NULL, copy INTEGER NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, answer_type TEXT NOT NULL,
   image TEXT, trace BLOB, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL,
+  teacher_pass_rate REAL, policy_pass_rate REAL, rl_only INTEGER NOT NULL,
   config TEXT, part TEXT, why TEXT, record TEXT NOT NULL,
   PRIMARY KEY (key, copy)
 ) WITHOUT ROWID
@@ -41,6 +42,15 @@ class Fact:
     """SHA-256 of its image: rows of one image are a group."""
     cues: tuple[str, ...]
     """The phrases of self-reflection in its teacher's reply."""
+    teacher_pass_rate: float | None = None
+    policy_pass_rate: float | None = None
+    rl_only: bool = False
+    """Whether its source's rows are for reinforcement learning alone."""
+
+    @property
+    def group(self) -> str:
+        """What holds rows together: those with the same value go to one split."""
+        return self.image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +84,11 @@ class Spool:
             self._db.execute(_TABLE)
             self._db.execute("BEGIN")
 
-    def put(self, record: Record, copy: int) -> None:
-        """Add a finished record; `copy` counts rows of the same id."""
+    def put(self, record: Record, copy: int, kept: Decision | None = None) -> None:
+        """Add a finished record; `copy` counts rows of the same id, `kept` is where it goes, if that is known."""
         outcome = record.outcome
         status, step, code = (outcome.status, outcome.step, outcome.code) if outcome else (LIVE, "", "")
+        config, part, why = (kept.config, kept.part, kept.why) if kept else (None, None, None)
         row = (
             record.key,
             copy,
@@ -86,19 +97,43 @@ class Spool:
             record.gold.answer_type,
             record.picture.sha256 if record.picture else None,
             _trace(record),
-            status,
+            "kept" if kept else status,
             step,
             code,
             json.dumps([c.phrase for c in record.cues], ensure_ascii=False),
+            record.teacher_pass_rate,
+            record.policy_pass_rate,
+            record.way == "rl_only",
+            config,
+            part,
+            why,
             dump(record),
         )
-        self._db.execute("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,NULL,NULL,?)", row)
+        self._db.execute(f"INSERT INTO rows VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - our own marks
 
     def facts(self) -> Iterator[Fact]:
         """Give the facts of the rows that came through, in key order."""
-        query = "SELECT key, source, image, cues FROM rows WHERE status = ? ORDER BY key"
-        for key, source, image, cues in self._db.execute(query, (LIVE,)):
-            yield Fact(key=key, source=source, image=image, cues=tuple(json.loads(cues)))
+        query = (
+            "SELECT key, source, image, cues, teacher_pass_rate, policy_pass_rate, rl_only FROM rows "
+            "WHERE status = ? ORDER BY key"
+        )
+        for key, source, image, cues, teacher, policy, rl_only in self._db.execute(query, (LIVE,)):
+            yield Fact(
+                key=key,
+                source=source,
+                image=image,
+                cues=tuple(json.loads(cues)),
+                teacher_pass_rate=teacher,
+                policy_pass_rate=policy,
+                rl_only=bool(rl_only),
+            )
+
+    def measured(self, most: int) -> list[Record]:
+        """Return the first rows in key order that came through and whose policy_pass_rate is known."""
+        query = (
+            "SELECT record FROM rows WHERE status = ? AND policy_pass_rate IS NOT NULL ORDER BY key LIMIT ?"
+        )
+        return [load(text) for (text,) in self._db.execute(query, (LIVE, most))]
 
     def decide(self, decisions: Iterable[Decision]) -> None:
         """Write down what `curate` decided."""
@@ -139,8 +174,20 @@ class Spool:
 
     def shared_traces(self) -> int:
         """Count the kept rows whose teacher's reply is another kept row's, too."""
-        query = "SELECT COUNT(*) FROM rows WHERE status='kept' GROUP BY trace HAVING COUNT(*) > 1"
+        query = (
+            "SELECT COUNT(*) FROM rows WHERE status='kept' AND trace IS NOT NULL "
+            "GROUP BY trace HAVING COUNT(*) > 1"
+        )
         return sum(count for (count,) in self._db.execute(query))
+
+    def shared_images(self) -> int:
+        """Count the images that kept rows of more than one config show."""
+        query = (
+            "SELECT COUNT(*) FROM (SELECT image FROM rows WHERE status='kept' AND image IS NOT NULL "
+            "GROUP BY image HAVING COUNT(DISTINCT config) > 1)"
+        )
+        (count,) = self._db.execute(query).fetchone()
+        return int(count)
 
     def find(self, row_id: str) -> list[tuple[Record, str | None, str | None]]:
         """Return the rows with this id, or with this id behind their source, each with split and `why`."""
@@ -173,12 +220,20 @@ def load(text: str) -> Record:
     values["gold"] = Gold(**gold)
     values["cues"] = tuple(Cue(**cue) for cue in values["cues"])
     values["models"] = tuple((role, model) for role, model in values["models"])
-    for name, cls in (("picture", Picture), ("score", Score), ("outcome", Outcome)):
+    for name, cls in (
+        ("picture", Picture),
+        ("caption_signals", CaptionSignals),
+        ("score", Score),
+        ("second", Score),
+        ("outcome", Outcome),
+    ):
         values[name] = cls(**values[name]) if values[name] else None
     return Record(**values)
 
 
-def _trace(record: Record) -> bytes:
+def _trace(record: Record) -> bytes | None:
+    if record.teacher_response is None:
+        return None
     text = f"{record.teacher_reasoning}\n{record.teacher_response}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 

@@ -65,8 +65,8 @@ class Stop:
         if self._wanted.is_set():
             raise Interrupted("stopped; every answer so far is kept: run the same command again to go on")
 
-    async def watch(self, work: Coroutine[None, None, None], gates: Iterable[Limited]) -> None:
-        """Do `work`; where the user wants to stop, let the calls under way end and give the work up."""
+    async def watch(self, work: Coroutine[None, None, T], gates: Iterable[Limited]) -> T:
+        """Do `work` and return what it returns; where the user wants to stop, let the calls under way end and give the work up."""
         task = asyncio.create_task(work)
         wanted = asyncio.create_task(self._wanted.wait())
         try:
@@ -81,4 +81,4 @@ class Stop:
                 with suppress(asyncio.CancelledError):
                     await task
         self.raise_if_wanted()
-        await task
+        return await task

@@ -19,7 +19,7 @@ from vlaa_thinking.pipeline import walk
 from vlaa_thinking.places import Places
 from vlaa_thinking.players import nobody, recalling
 from vlaa_thinking.project import Project
-from vlaa_thinking.settings import ROLES, Model
+from vlaa_thinking.settings import ALL_ROLES, Model
 from vlaa_thinking.setup import context_of
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.steps import Player
@@ -104,7 +104,9 @@ async def _walk_again(
         exchanges.append(exchange)
 
     cast: dict[Role, Player] = {
-        role: _player(role, settings, note["players"][role], cache, told) for role in ROLES
+        role: _player(role, settings, note["players"][role], cache, told)
+        for role in ALL_ROLES
+        if role in note["players"] and (role in settings.roles or note["players"][role]["own"])
     }
     context = context_of(settings, ImageStore(places.images, cache), cast)
     await walk(_start(record), context, Counts())
@@ -116,7 +118,8 @@ def _start(record: Record) -> Record:
     if record.outcome is not None and record.outcome.step == "collect":
         return record
     made = {"caption", "teacher_response", "teacher_reasoning", "prediction", "found_by", "reasoning"}
-    made |= {"answer_text", "word_gap", "score", "outcome"}
+    made |= {"answer_text", "word_gap", "word_edits", "score", "second", "outcome"}
+    made |= {"caption_signals", "draw", "teacher_pass_rate", "policy_pass_rate"}
     blank: dict[str, Any] = dict.fromkeys(made)
     return replace(record, cues=(), models=(), **blank)
 

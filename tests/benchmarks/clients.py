@@ -186,7 +186,7 @@ class Others:
         said = await self._ask("distill", {"caption": caption, "question": row["question"]})
         found = re.fullmatch(r"<think>(.*)</think>.*<answer>(.*)</answer>", said, re.DOTALL)
         thought, answer = found.groups() if found else ("", said)
-        text = await self._ask("rewrite", {"text": f"{thought}\n\n<answer>{answer}</answer>"})
+        text = await self._ask("rewrite", {"text": thought})
         verdict = await self._ask(
             "verify", {"question": row["question"], "gold": row["answer"], "prediction": answer}
         )
@@ -273,7 +273,7 @@ def writer(spec: Spec) -> dict[str, Any]:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    from vlaa_thinking.cache import Cache  # noqa: PLC0415
+    from vlaa_thinking.cache import Cache, key_of  # noqa: PLC0415
 
     rows: list[dict[str, Any]] = []
     schema = None
@@ -300,7 +300,7 @@ def writer(spec: Spec) -> dict[str, Any]:
     asked = asked_of(cache)
     clock = Clock()
     for question in asked:
-        if cache.get(question) is None:
+        if cache.get(key_of(question)) is None:
             raise AssertionError("an answer is not found by its own key")
     read = clock.read()
     cache.close()

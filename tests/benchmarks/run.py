@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 CALLS = len(server.STEPS)
 """A row's dependent calls."""
 
+REST = 6.0
+"""Seconds of rest after files were deleted."""
+
 PAINS = {"failing": 0.05, "rate_limited": 0.05, "malformed": 0.01, "truncated": 0.01, "hang": 0.01}
 """The faults under which nothing may be lost, as shares of all attempts."""
 
@@ -100,6 +103,7 @@ class Bench:
     ) -> dict[str, list[Any]]:
         """Let the clients take turns over the same work; returns each one's runs."""
         got: dict[str, list[Any]] = {name: [] for name in clients if name in self.clients}
+        done: list[Job] = []
         for number in range(self.runs):
             for name, runs in got.items():
                 job = self.job(rows, in_flight, timeout=timeout)
@@ -113,7 +117,11 @@ class Bench:
                     f"{number + 1}/{self.runs} {name}: span {figures['span']:.2f} s, CPU {figures['cpu_all']:.2f} s, "
                     f"{figures['peak_mb']:.0f} MB, faults {figures['faults']}, late {1e3 * figures['late']:.1f} ms"
                 )
-                job.throw_away()
+                done.append(job)
+        # Only now, and with a rest: ext4 makes new files slowly for some seconds after many were deleted.
+        for job in done:
+            job.throw_away()
+        time.sleep(REST)
         return got
 
     def add(self, line: Line) -> None:

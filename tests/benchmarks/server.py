@@ -71,8 +71,7 @@ def reply_text(step: str, row: str) -> str:
             thought = THOUGHT.format(first=LEAKING, row=row)
             return f"<think>{thought}</think>\nIt stands on the stove.\n<answer>{answer}</answer>"
         case "rewrite":
-            thought = THOUGHT.format(first=CLEAN, row=row)
-            return f"{thought}\n\n<answer>{answer}</answer>"
+            return THOUGHT.format(first=CLEAN, row=row)
         case "verify":
             return json.dumps({"reason": f"Both name the kettle of row {row}.", "verdict": "yes"})
     raise AssertionError(step)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from chat_server import ChatServer
+from kills import kill_at_random
 from sums_project import files, solve, sums_project
 
 import vlaa_thinking
@@ -59,15 +60,6 @@ def answers(out: Path) -> int:
     return int(count)
 
 
-def settled(server: ChatServer) -> int:
-    """Wait until the server has answered to nobody all that it was asked; returns its calls."""
-    calls = -1
-    while calls != server.calls or server._in_flight:
-        calls = server.calls
-        time.sleep(0.1)
-    return calls
-
-
 def test_a_killed_build_is_gone_on_with(tmp_path: Path, server: ChatServer) -> None:
     project = sums_project(tmp_path / "p", server.url, count=24, max_concurrency=LIMIT)
     build(project, out=tmp_path / "whole" / "out")
@@ -85,7 +77,7 @@ def test_a_killed_build_is_gone_on_with(tmp_path: Path, server: ChatServer) -> N
 
         before = server.calls
         kill_when(start(project, out), reached)
-        asked = settled(server) - before
+        asked = server.settled() - before
         now = answers(out)
         here = asked - (now - recorded)
         assert 0 <= here <= 4 * LIMIT
@@ -94,7 +86,7 @@ def test_a_killed_build_is_gone_on_with(tmp_path: Path, server: ChatServer) -> N
     assert recorded > 0
     before = server.calls
     kill_when(start(project, out), (out.with_name("out.work") / "next").exists)  # all is answered, it writes
-    assert settled(server) - before == answers(out) - recorded
+    assert server.settled() - before == answers(out) - recorded
     assert answers(out) == needed
     assert not out.exists()
 
@@ -108,6 +100,13 @@ def test_a_killed_build_is_gone_on_with(tmp_path: Path, server: ChatServer) -> N
     assert not (work / "next").exists()
     left = {path.name.split("-")[0] for path in work.iterdir()}
     assert left <= {"answers.sqlite", "images", "lock", "run.json", "spool.sqlite", "log", "log.jsonl"}, left
+
+
+def test_what_random_kills_repeat_was_in_flight(tmp_path: Path) -> None:
+    """Twenty of them, and how they are drawn: kills.py."""
+    tally = kill_at_random(tmp_path, kills=3, seed=4, rows=24, latency=0.1)
+    assert (tally.kills, tally.excess, tally.different) == (3, [], [])
+    assert tally.busy > 0
 
 
 @pytest.fixture(scope="module")

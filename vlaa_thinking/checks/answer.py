@@ -12,14 +12,27 @@ _OPEN = re.compile(r"<answer>", re.IGNORECASE)
 _CLOSE = re.compile(r"</answer>", re.IGNORECASE)
 _BRACES = re.compile(r"(?P<box>(?:\\b|\x08)oxed\s*\{)|\\.|[{}]", re.DOTALL)  # \x08: "\b" that JSON has eaten
 _LABEL = re.compile(
-    r"^[^\w\n<]{0,20}(?:the[ ])?(?:final[ ]|correct[ ])?answer[ ]?\*{0,2}[ ]?[:\uff1a]"
-    r"(?:[ \t*]*\n+)?(?P<text>[^\n]*)$",
+    r"(?:^[^\w\n<]{0,20}|(?<=[.!?;][ ])\*{0,2})(?:the[ ]|my[ ])?(?:final[ ]|correct[ ])?answer[ ]?\*{0,2}[ ]?[:\uff1a]"
+    r"(?:[ \t*]*\n+)?(?P<text>\$\$[^$]{1,2000}\$\$|\\\[(?s:.){1,2000}?\\\]|[^\n]*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADING = re.compile(
+    r"^[^\w\n<]{0,20}final[ ]answer[^\w\n<]{0,5}\n+(?P<text>\$\$[^$]{1,2000}\$\$|\\\[(?s:.){1,2000}?\\\]|[^\n]+)$",
     re.IGNORECASE | re.MULTILINE,
 )
 _PHRASE = re.compile(
-    r"\bthe[ ](?:final[ ]|correct[ ])?answer[ ]is\b\s*+:?\s*+(?P<text>[^\n]+?)(?=[.!?](?:[\s*\"')]|$)|\n|$)",
+    r"\b(?:the|my|our)[ ](?:(?:final[ ]|correct[ ]|right[ ])?answer|(?:final|correct|right|best)[ ](?:option|choice))"
+    r"[ ](?:is|would[ ]be|should[ ]be|must[ ]be)\b\s*+:?\s*+(?P<text>[^\n]+?)(?=[.!?](?:[\s*\"')]|$)|\n|$)",
     re.IGNORECASE,
 )
+
+
+_REASONS: dict[How, str] = {
+    "tag": "The only <answer> block.",
+    "boxed": "No <answer> block: the last \\boxed{}.",
+    "label": "No <answer> block or box: the last line that is labelled as the answer.",
+    "phrase": "No <answer> block, box or label: the last sentence that says what the answer is.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,11 @@ class Found:
     """Without its tags, box, label or phrase; never empty."""
     how: How
     """What it stood in."""
+
+    @property
+    def reason(self) -> str:
+        """Why this was read and nothing else."""
+        return _REASONS[self.how]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +63,8 @@ def read_answer(text: str) -> Found | Missing:
 
     Exactly one `<answer>` block is the answer (as the authors' evaluation reads it); two or more, or half a
     block, are none. Only a reply without any such tag is searched on, in this order: the last balanced
-    `\boxed{}`; the last line that begins with "Answer:" or "Final answer:"; the last "the answer is ...".
+    `\boxed{}`; the last "Answer:" or "Final answer:" that begins a line or a sentence, or such a heading; the last
+    "the answer is ...".
     """
     opened, closed = list(_OPEN.finditer(text)), list(_CLOSE.finditer(text))
     if opened or closed:
@@ -59,7 +78,11 @@ def read_answer(text: str) -> Found | Missing:
     return Missing("No answer block, box, label or phrase.")
 
 
-_WORDED: tuple[tuple[re.Pattern[str], How], ...] = ((_LABEL, "label"), (_PHRASE, "phrase"))
+_WORDED: tuple[tuple[re.Pattern[str], How], ...] = (
+    (_LABEL, "label"),
+    (_HEADING, "label"),
+    (_PHRASE, "phrase"),
+)
 
 
 def last_boxed(text: str) -> str | None:

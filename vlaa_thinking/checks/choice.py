@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from vlaa_thinking.checks.algebra import same as same_answer
 from vlaa_thinking.checks.answer import Found, read_answer
 from vlaa_thinking.checks.number import read_number, same
 from vlaa_thinking.checks.plain import LIMIT, folded, plain
+from vlaa_thinking.checks.tokens import TooMuch
 from vlaa_thinking.record import Gold, Score
 
 _END = r"(?=\s*(?:[).,:;!?*]|$|\b(?:because|since|as|and|or|nor|but)\b))"
@@ -17,9 +19,10 @@ _MANY = re.compile(
     r"\(?[A-Z]\)?(?:\s*(?:,\s*(?:and|or)\b|,|\band\b|\bor\b|/|&|\+)\s*\(?[A-Z]\)?)+|[A-H]{2,5}"
 )
 _HEAD = re.compile(
-    r"(?:option |choice )?(?:\(([A-Za-z])\)|([A-Za-z])\s*[).:](?=\s|$)|([A-Z])\s+-(?=\s))\s*(.*)",
+    r"(?:option |choice )?(?:[\[({<]([A-Za-z])[\])}>]|([A-Za-z])\s*[).:\u3001](?=\s|$)|([A-Z])\s+-(?=\s))\s*(.*)",
     re.IGNORECASE,
 )
+_TAILED = re.compile(r"(.+?)[\s,:-]+(?:\((?:option )?([A-Za-z])\)|option ([A-Za-z]))", re.IGNORECASE)
 _SPACED = re.compile(r"([A-Z])[\s,;]+\(?(.+?)\)?")
 _FIRST = re.compile(r"[A-Z](?=\s*[,;]|\s+(?:because|since|as|and|or|but|not|over|rather than)\b)")
 _BARE = re.compile(r"(?<!\w)([B-J])(?![\w'])|(?<!\w)(A)(?=\s*(?:[.,;!?)]|$|\b(?:is|because|or|and|but)\b))")
@@ -29,8 +32,8 @@ _MENTIONS = tuple(
         r"\b(?i:option|choice|letter|alternative)s?\s*[:#]?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Zb-z])(?![\w']))",
         r"(?<!\w)(?:\(([A-Za-z])\))",
         r"(?m)^\s*([A-Za-z])\s*[).:](?=\s|$)",
-        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|not|but|so|thus|hence|therefore|both|either|neither|nor|it's|that's)\b|[:;\u2192\u21d2]|=>|\bi\.e\.,?)\s*:?\s*{_LETTER}{_END}",
-        rf"(?<!\w){_LETTER}\s+(?i:is|seems|looks|would be)\s+(?i:(?:not |the )*(?:correct|right|true|best|answer|only|wrong|incorrect|false))",
+        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|definitely|certainly|clearly|surely|probably|not|but|no|so|thus|hence|therefore|both|either|neither|nor|it's|that's)\b|[:;\u2192\u21d2]|=>|\bi\.e\.,?)\s*[:,]?\s*{_LETTER}{_END}",
+        rf"(?<!\w){_LETTER}\s+(?i:is|seems|looks|would be|can(?:not|'t) be)\s+(?i:(?:not |the )*(?:correct|right|true|best|answer|only|wrong|incorrect|false))",
         rf"(?<!\w)[A-Z]\)?\s*(?:,|\bor\b|\band\b|/|&)\s*(?i:option\s|not\s)?{_LETTER}(?:{_END}|(?=\s+(?:is|are)\b))",
     )
 )
@@ -40,12 +43,24 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _WRONG = re.compile(
-    r"\)?\s+(?:is|seems|looks|would be)(?:n't)?\s+(?:not|wrong|incorrect|false)\b", re.IGNORECASE
+    r"\)?(?:\?|,?(?:\s+but)?(?:\s+(?:it|that|this))?\s+(?:(?:is|seems|looks|would be)(?:n't)?\s+(?:not|wrong|incorrect|false)"
+    r"|can(?:not|'t) be)\b)",
+    re.IGNORECASE,
 )
 _THING = re.compile(
     r"\b(?:figure|fig|panel|part|subfigure|image|point|line|curve|angle|vertex|plot|vitamin|type|group|side)s?\.?\s*\(?$",
     re.IGNORECASE,
 )
+_FORMULA = re.compile(r"[\\^=\u221a\u03c0\d]")
+_REASON = re.compile(r"\s*,?\s*\b(?:because|since|given that|as (?=[A-Z(]))", re.IGNORECASE)
+_PRONOUN = re.compile(r"(?:it|this|that|they)(?:'s| is| are| was)? (?=\S)", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"(?P<before>.*)(?:\b(?:so|therefore|thus|hence|is|are|answer:)|\u2192|=>)[\s,:]+(?P<text>[^.;]+?)\.?",
+    re.IGNORECASE,
+)
+_NOT = re.compile(r"\b(?:not|never|neither|cannot|no)\b|n't\b", re.IGNORECASE)
+_YES_OR_NO = re.compile(r"(yes|no)[,.!]", re.IGNORECASE)
+_OR = re.compile(r"\s*(?:,\s*(?:or|and)\s|,|\bor\b|\band\b|(?<!\d)/(?!\d))\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +109,29 @@ def letter_of(text: str, choices: tuple[str, ...]) -> str | None:
     hits = [place for place, choice in enumerate(choices) if key and folded(choice) == key]
     if not hits and (number := read_number(text)) is not None:
         values = [read_number(choice) for choice in choices]
-        hits = [place for place, value in enumerate(values) if value is not None and same(number, value)]
+        hits = [
+            place
+            for place, value in enumerate(values)
+            if value is not None and same(number, value) is not False
+        ]
+        measured = [place for place in hits if bool(getattr(values[place], "unit", "")) == bool(number.unit)]
+        hits = measured or hits
+    elif not hits and _FORMULA.search(text):
+        hits = [place for place, choice in enumerate(choices) if _same_formula(text, plain(choice))]
     return chr(ord("A") + hits[0]) if len(hits) == 1 and hits[0] < 26 else None
+
+
+def _same_formula(text: str, choice: str) -> bool:
+    """Tell whether two formulas are equal, as far as that takes no computer algebra."""
+    try:
+        return bool(_FORMULA.search(choice) and same_answer(text, choice))
+    except TooMuch:
+        return False
 
 
 def _direct(text: str, choices: tuple[str, ...]) -> Reading | None:
     """Read a text that is a letter, an option's text, or the one followed by the other."""
-    by_text = letter_of(text, choices)
+    by_text = letter_of(text, choices) or letter_of(_PRONOUN.sub("", text, count=1), choices)
     alone = _ALONE.fullmatch(text)
     if alone and by_text not in (None, alone[1].upper()):
         return Reading(frozenset(), "Both a letter and another option's text.", clear=False)
@@ -116,7 +147,26 @@ def _direct(text: str, choices: tuple[str, ...]) -> Reading | None:
     if _MANY.fullmatch(text):
         letters = frozenset(re.findall(r"[A-Z]", text))
         return Reading(letters, f"Names {_listed(letters)}.")
-    return _headed(text, choices)
+    return _headed(text, choices) or _by_texts(text, choices)
+
+
+def _by_texts(text: str, choices: tuple[str, ...]) -> Reading | None:
+    """Read a text that ends in an option's text, offers several, or states a number that is none of them."""
+    if not choices:
+        return None
+    parts = [letter_of(part, choices) for part in _OR.split(text)[:10]]
+    letters = frozenset(letter for letter in parts if letter)
+    if len(letters) > 1 and None not in parts:
+        return Reading(letters, f"Names {_listed(letters)}.")
+    if (word := _YES_OR_NO.match(text)) and {folded(choice) for choice in choices} == {"yes", "no"}:
+        return Reading(frozenset(letter_of(word[1], choices) or ""), f"Says {word[1].lower()}.")
+    end = _CONCLUDES.fullmatch(_REASON.split(text, maxsplit=1)[0])
+    said = end is not None and (_NOT.search(end["before"]) or _mentioned(end["before"]).letters)
+    if end and not said and (letter := letter_of(end["text"], choices)):
+        return Reading(frozenset(letter), f"Concludes with the text of {letter}.")
+    if read_number(text) is not None and all(read_number(choice) is not None for choice in choices):
+        return Reading(frozenset(), "The number is none of the options.")
+    return None
 
 
 def _headed(text: str, choices: tuple[str, ...]) -> Reading | None:
@@ -130,10 +180,12 @@ def _headed(text: str, choices: tuple[str, ...]) -> Reading | None:
         if other is None and (more or _WRONG.match(" " + rest)):
             return None
         return Reading(frozenset(letter), f"Chooses {letter}.")
-    if (spaced := _SPACED.fullmatch(text)) and (other := letter_of(spaced[2], choices)):
-        if other == spaced[1]:
-            return Reading(frozenset(other), f"Chooses {other}.")
-        return Reading(frozenset((spaced[1], other)), f"The letter {spaced[1]} with the text of {other}.")
+    for pattern, letter_group, text_group in ((_SPACED, 1, 2), (_TAILED, 2, 1)):
+        if (beside := pattern.fullmatch(text)) and (other := letter_of(beside[text_group], choices)):
+            letter = (beside[letter_group] or beside[3]).upper()
+            if other == letter:
+                return Reading(frozenset(other), f"Chooses {other}.")
+            return Reading(frozenset((letter, other)), f"The letter {letter} with the text of {other}.")
     return None
 
 
@@ -150,10 +202,12 @@ def _near(text: str, choices: tuple[str, ...], letter: str) -> str | None:
 
 def _mentioned(text: str) -> Reading:
     """Read the letters that a sentence names as options, less those that it denies."""
+    if (reason := _REASON.search(text)) and (head := _mentioned(text[: reason.start()])).letters:
+        return head
     named: set[str] = set()
     denied: set[str] = set()
     # A text that begins with its letter: any other letter in it is an afterthought ("B, no wait, A").
-    patterns = (*_MENTIONS, _BARE) if _FIRST.match(text) else _MENTIONS
+    patterns = (*_MENTIONS, _BARE) if _FIRST.match(text) or len(text) == 1 else _MENTIONS
     for pattern in patterns:
         for match in pattern.finditer(text):
             place = next(group for group in range(1, pattern.groups + 1) if match[group])
@@ -161,7 +215,7 @@ def _mentioned(text: str) -> Reading:
                 text[max(0, match.start(place) - 40) : match.start(place)],
                 text[match.end(place) :],
             )
-            if _THING.search(before):
+            if _THING.search(before) or (match[place] == "I" and re.match(r"\s+[a-z]|'", after)):
                 continue
             (denied if _DENIED.search(before) or _WRONG.match(after) else named).add(match[place].upper())
     named -= denied

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
 from vlaa_thinking.checks.plain import LIMIT
 from vlaa_thinking.record import Box, Gold, Score
 
-_N = r"[-+]?(?:\d{1,12}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,2})?"
+_N = r"[-+]?(?:\d{1,12}(?:\.\d{0,20}|/\d{1,6})?|\.\d{1,20})(?:[eE][-+]?\d{1,2})?(?:\s?%|\s?px)?"
 _SEP = r"(?:\s*+[,;]\s*+|\s++)"  # possessive: blanks can be split in one way only
 _FOUR = re.compile(rf"[\[({{<]\s*({_N}){_SEP}({_N}){_SEP}({_N}){_SEP}({_N})\s*,?\s*[\])}}>]")
-_PAIRS = re.compile(
-    rf"[\[(]\s*({_N}){_SEP}({_N})\s*[\])]\s*(?:,|;|-|to|and)?\s*[\[(]\s*({_N}){_SEP}({_N})\s*[\])]"
-)
+_BETWEEN = r"(?:[\s,;:=-]|\b(?:to|and|the|at|is|top|upper|bottom|lower|left|right|corner)\b){0,40}+"
+_PAIRS = re.compile(rf"[\[(]\s*({_N}){_SEP}({_N})\s*[\])]{_BETWEEN}[\[(]\s*({_N}){_SEP}({_N})\s*[\])]")
+_TOKENS = re.compile(r"<loc_(\d{1,4})>" * 4)
 _BARE = re.compile(rf"\s*({_N}){_SEP}({_N}){_SEP}({_N}){_SEP}({_N})\s*\.?\s*")
 _NAMED = re.compile(
-    rf"[\"']?\b(x_?1|y_?1|x_?2|y_?2|x_?min|y_?min|x_?max|y_?max|left|top|right|bottom)\b[\"']?\s*[:=]\s*({_N})",
+    rf"[\"']?\b(x_?1|y_?1|x_?2|y_?2|x_?min|y_?min|x_?max|y_?max|left|top|right|bottom|width|height|[xywh])\b[\"']?\s*[:=]\s*({_N})",
     re.IGNORECASE,
 )
 _SIDES = {
-    **dict.fromkeys(("x1", "xmin", "left"), 0),
-    **dict.fromkeys(("y1", "ymin", "top"), 1),
+    **dict.fromkeys(("x1", "xmin", "left", "x"), 0),
+    **dict.fromkeys(("y1", "ymin", "top", "y"), 1),
     **dict.fromkeys(("x2", "xmax", "right"), 2),
     **dict.fromkeys(("y2", "ymax", "bottom"), 3),
+    **dict.fromkeys(("width", "w"), 4),
+    **dict.fromkeys(("height", "h"), 5),
 }
 
 
@@ -67,11 +70,20 @@ def iou(a: Box, b: Box) -> float:
 def read_boxes(text: str) -> list[Box]:
     """Read boxes in any common spelling, in the frame they are written in.
 
-    Four numbers in brackets, two points in brackets, numbers named x1 or xmin or left ..., or four bare numbers
-    that are the whole text; the first of these spellings that occurs is read.
+    Four numbers in brackets, two points in brackets, location tokens, numbers named x1 or xmin or left ... (or x,
+    y, width, height), or four bare numbers that are the whole text; the first of these spellings that occurs is
+    read. Numbers may be percentages or fractions.
     """
-    text = text.replace("\u2212", "-").replace("\\left", "").replace("\\right", "").replace("$", "")
-    for pattern in (_FOUR, _PAIRS):
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
+    text = (
+        text.replace("\\left", "")
+        .replace("\\right", "")
+        .replace("$", "")
+        .replace("\\{", "{")
+        .replace("\\}", "}")
+    )
+    for pattern in (_FOUR, _PAIRS, _TOKENS):
         if found := [_box(match.groups()) for match in pattern.finditer(text)]:
             return found
     if found := _named(text):
@@ -84,15 +96,30 @@ def _named(text: str) -> list[Box]:
     """Read boxes whose numbers have names, each box's four in a row."""
     pairs = [(_SIDES[match[1].lower().replace("_", "")], match[2]) for match in _NAMED.finditer(text)]
     rows = [dict(pairs[start : start + 4]) for start in range(0, len(pairs), 4)]
-    if not all(len(row) == 4 for row in rows):
-        return []
-    return [_box(tuple(row[side] for side in range(4))) for row in rows]
+    boxes = []
+    for row in rows:
+        if row.keys() == {0, 1, 4, 5}:  # corner and size
+            left, top, width, height = (_number(row[side]) for side in (0, 1, 4, 5))
+            boxes.append((left, top, left + width, top + height))
+        elif row.keys() == {0, 1, 2, 3}:
+            boxes.append(_box(tuple(row[side] for side in range(4))))
+        else:
+            return []
+    return boxes
 
 
 def _box(numbers: tuple[str, ...]) -> Box:
     """Make a box of four numerals."""
-    left, top, right, bottom = (float(number) for number in numbers)
+    left, top, right, bottom = (_number(number) for number in numbers)
     return left, top, right, bottom
+
+
+def _number(text: str) -> float:
+    """Read a numeral, a percentage or a fraction; not a number where the denominator is zero."""
+    upper, _, lower = text.rstrip("px% ").partition("/")
+    if lower:
+        return float(upper) / float(lower) if float(lower) else math.nan
+    return float(upper) / (100 if text.endswith("%") else 1)
 
 
 def _unit(box: Box, gold: Gold) -> Box:

@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 
 from vlaa_thinking.checks.answer import Found, read_answer
+from vlaa_thinking.checks.expression import read
+from vlaa_thinking.checks.number import read_number
 from vlaa_thinking.checks.plain import plain
+from vlaa_thinking.checks.tokens import TooMuch
 
 _FUNCTIONS = [
     "arcsin",
@@ -107,6 +110,14 @@ def is_prose(latex: str) -> bool:
     )
 
 
+def is_expression(text: str) -> bool:
+    """Tell whether a plain text is mathematics as a whole, as far as can be told without reckoning."""
+    try:
+        return read_number(text) is not None or read(text) is not None or to_latex(text) is not None
+    except TooMuch:
+        return True
+
+
 def stated(prediction: str) -> str | None:
     r"""Return, plain, the expression that a prediction states; None if it is prose with none, or with a denial.
 
@@ -116,7 +127,7 @@ def stated(prediction: str) -> str | None:
     text = _ABOUT.sub("", plain(prediction))
     if (title := _TITLE.match(text)) and not _NEGATED.search(title[0]):  # "Area = 12"
         text = text[title.end() :]
-    if to_latex(text) is not None:
+    if is_expression(text):
         return text
     if isinstance(found := read_answer(prediction), Found):
         inner = plain(found.text)
@@ -126,12 +137,14 @@ def stated(prediction: str) -> str | None:
         return None
     if tail := _TAIL.search(text.replace("$", " ").replace("\\(", " ").replace("\\)", " ")):
         inner = plain(tail["text"])
-        return inner if to_latex(inner) is not None else None
+        return inner if is_expression(inner) else None
     return None
 
 
 def equation(text: str) -> Equation:
     """Split a plain text at its equals signs."""
+    if "=" not in text:
+        return Equation("", text, bare=True)
     text = _OR.sub(", ", text)
     first = text.partition("=")[0].strip()
     if _NAME.fullmatch(first):  # "x = 3 x = 2", from two lines, is no chain either

@@ -28,6 +28,8 @@ _LABEL = re.compile(
 )
 _OF = re.compile(r"\d\s(?:\w+\s)?of\s(?:the\s|these\s|all\s)?$")  # the 4 in "3 of the 4"
 _ITEM = re.compile(r"(?m)^\s*\d{1,2}[.)](?=\s+\S)")
+_VAGUE = frozenset(("one", "none", "zero"))
+"""Words that count only where nothing is in digits."""
 _PRONOUN = re.compile(
     r"\b(?:the|this|that|which|each|no|any|another|only|every|other|larger|smaller)\s$", re.IGNORECASE
 )
@@ -40,7 +42,18 @@ _DENIED = re.compile(
 )
 _OPEN_END = re.compile(r"\+(?!\s?\d)|\s+or\s+(?:more|less|fewer)\b", re.IGNORECASE)
 _SCALED = re.compile(
-    r"\s+(?:hundred|thousand|million|billion|dozen|pairs?|and\s+a\s+(?:half|quarter|third))\b", re.IGNORECASE
+    r"\s+(?:(?P<scale>hundred|thousand|million|billion|dozen)|pairs?|and\s+a\s+(?:half|quarter|third))\b",
+    re.IGNORECASE,
+)
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "dozen": 12}
+_NEGATIVE = re.compile(
+    r"(?:^|[^\w)\s]\s*|\b(?:is|are|be|was|equals|to|so|get)\s+)minus\s$|\bnegative\s$", re.IGNORECASE
+)
+_REFUSAL = re.compile(
+    r"\b(?:can(?:not|'t| not)|could(?: not|n't)|unable to|(?:im|not )possible to)\s+(?:be\s+)?(?:reliably\s+)?"
+    r"(?:determin|tell|say|know|see|identif|answer|count|comput|calculat|find|solve)\w*|\b(?:do|does)(?: not|n't) know\b"
+    r"|\bnot (?:sure|enough information)\b|\b(?:is|are) (?:unknown|undetermined|unclear)\b",
+    re.IGNORECASE,
 )
 
 
@@ -57,10 +70,10 @@ class Mention:
 
 
 def numbers_in(text: str) -> list[Mention]:
-    """Return the numbers of a plain text, in order: those in digits, else those in words.
+    """Return the numbers of a plain text: those in digits or words, in order.
 
     Left out are labels ("figure 3", "Step 2:", list items), ordinals, names ("B13", "3D"), times, dates and
-    exponents; "one" after an article is a pronoun.
+    exponents; "one" after an article, or beside digits, is a pronoun.
     """
     items = {match.end() for match in _ITEM.finditer(text)}
     found = [
@@ -69,14 +82,13 @@ def numbers_in(text: str) -> list[Mention]:
         if not any(match.start() < end <= match.end() + 1 for end in items)
         and (mention := _mention(text, match)) is not None
     ]
-    if found:
-        return found
-    return [
+    words = [
         mention
         for match in _WORD.finditer(text)
-        if not (match[0].lower() == "one" and _one_is_pronoun(text, match))
+        if not (match[0].lower() in _VAGUE and (found or _one_is_pronoun(text, match)))
         and (mention := _mention(text, match)) is not None
     ]
+    return sorted(found + words, key=lambda mention: mention.start)
 
 
 def _mention(text: str, match: re.Match[str]) -> Mention | None:
@@ -85,20 +97,30 @@ def _mention(text: str, match: re.Match[str]) -> Mention | None:
     before = text[max(0, match.start() - 30) : match.start()]
     if _LABEL.search(before) or _OF.search(before) or (unit.strip() and unit.strip() not in UNITS):
         return None
-    if _SCALED.match(text, match.end()):
+    scaled = _SCALED.match(text, match.end())
+    if scaled and not scaled["scale"]:
         return None
     bare = match[0].removesuffix(unit)
     number = read_number(bare)
     if number is None:
         return None
+    if scaled:
+        number = Number(number.value * _SCALES[scaled["scale"].lower()], number.unit)
     if "%" in unit or "percent" in unit:
         number = Number(number.value / 100, "%")
+    if _NEGATIVE.search(before):
+        number = Number(-number.value, number.unit)
     return Mention(
         number,
         match.start(),
         match.end(),
         denied=bool(_DENIED.search(before) or _OPEN_END.match(text, match.end())),
     )
+
+
+def is_refusal(text: str) -> bool:
+    """Tell whether a text says that there is no telling ("cannot be determined")."""
+    return bool(_REFUSAL.search(text))
 
 
 def _one_is_pronoun(text: str, match: re.Match[str]) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
-from vlaa_thinking.checks.plain import LIMIT, plain
+from vlaa_thinking.checks.plain import LIMIT, SHORT, plain
 
 _ONES = [
     "zero",
@@ -48,7 +49,7 @@ radian rad radian 1
 celsius °C 1
 fahrenheit °F 1
 kelvin K kelvin 1
-dollar $ USD dollar 1
+dollar $ USD US$ dollar 1
 euro € EUR euro 1
 sterling £ GBP 1
 yen ¥ JPY yen 1
@@ -82,11 +83,19 @@ _PLAIN = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _POWER = r"(?:[eE](?P<e>[-+]?\d{1,3})|\s*(?:\\times|\\cdot|[*x\u00d7\u00b7])\s*10\s*\^\s*\{?(?P<ten>[-+]?\d{1,3})\}?)"
 _RATIO = r"\\frac\s*\{\s*(?P<up>-?\d+)\s*\}\s*\{\s*(?P<down>\d+)\s*\}"
 _WHOLE = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?P<money>[$\u20ac\u00a3\u00a5]?)\s*(?P<sign2>-?)"
+    rf"(?P<sign>[-+]?)\s*(?P<money>(?:[$\u20ac\u00a3\u00a5]|US\$|(?:USD|EUR|GBP|JPY)(?=\s?\d))?)\s*(?P<sign2>-?)"
     rf"(?:(?P<mixed>\d+)?\s*{_RATIO}|(?:(?P<mixed2>\d+)\s+)?(?P<a>\d+)\s*/\s*(?P<b>\d+)"
     rf"|(?P<spaced>\d{{1,3}}(?:\s\d{{3}})+(?:\.\d+)?)|(?P<num>{_PLAIN}){_POWER}?\.?)"
     rf"(?P<unit>\s*[^\d\s=+*<>\\][^\d=+*<>\\]*(?:\^\{{?[23]\}}?)?)?"
 )
+
+
+_UNIT_AT_END = re.compile(
+    r"(?<=\S)(?P<unit>\s+(?:square |cubic |sq\.? )?[a-zA-Z]+(?:/[a-z])?(?:\s*\^\s*\{?[23]\}?)?)$"
+)
+
+
+_MINUS = re.compile(r"^(?:minus|negative)\s+(?=[\d$.\\])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +110,16 @@ class Number:
 
 def read_number(text: str) -> Number | None:
     """Read a text that is one number as a whole, or None. Never raises, and never computes a huge power."""
-    if len(text) > LIMIT:
-        return None
+    if len(text) <= SHORT:
+        return _kept(text)
+    return _read(text) if len(text) <= LIMIT else None
+
+
+def _read(text: str) -> Number | None:
     text = plain(text)
     if len(text) > 80:
         return None
+    text = _MINUS.sub("-", text)
     if word := _SPELT.fullmatch(text):
         return Number(Fraction(_spelt(word)))
     if part := _PART.fullmatch(text):
@@ -114,6 +128,9 @@ def read_number(text: str) -> Number | None:
         )
     match = _WHOLE.fullmatch(text)
     return _number(match) if match else None
+
+
+_kept = lru_cache(maxsize=4096)(_read)
 
 
 def same(prediction: Number, gold: Number, tolerance: float = 0.0) -> bool | None:
@@ -135,6 +152,19 @@ def same(prediction: Number, gold: Number, tolerance: float = 0.0) -> bool | Non
         scaled = (a * 100, b) if dim_left == "percent" else (a, b * 100)
         return None if scaled[0] == scaled[1] else False
     return False
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    r"""Split the unit off the end of a plain text that is no mere number ("3\sqrt{2} cm"); "" without one."""
+    match = _UNIT_AT_END.search(text)
+    unit = _unit(match["unit"], "") if match else None
+    return (text[: match.start("unit")].rstrip(), unit) if match and unit else (text, "")
+
+
+def conversion(unit: str, other: str) -> Fraction | None:
+    """Return by what to multiply to come from one unit to another; None if they do not measure the same."""
+    (dimension, factor), (wanted, into) = UNITS[unit], UNITS[other]
+    return factor / into if dimension == wanted else None
 
 
 def _base(number: Number) -> tuple[str, Fraction]:
@@ -172,6 +202,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 def _unit(written: str, money: str) -> str | None:
     """Name the unit; None if it is not one. A one-letter unit needs a space: "3m" is three times m."""
+    written = re.sub(r"\s+\^", "^", written)
     name = (
         re.sub(r"^(?:square|sq\.?) (\w+)$", r"\1^2", written.strip().rstrip("."))
         .replace("{", "")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from vlaa_thinking.checks.answer import last_boxed
 
 LIMIT = 2_000
 """Characters; a prediction that is longer states no answer, and reading it on could cost seconds."""
+SHORT = 300
+"""Characters up to which a reading is kept: gold answers and options come again, long replies do not."""
+
+_CLOTHES = re.compile(r"[\\{~\x08\x0c\t]")  # without these, ASCII text needs no rewriting
 
 _SIGNS = str.maketrans(
     {
@@ -43,7 +48,7 @@ _REWRITES = tuple(
         (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
         (r"\\(?:left|right|displaystyle|bigl?|bigr?)(?![a-zA-Z])", ""),
         (r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|rm|bf)\s*\{([^{}]*)\}", r" \1 "),
-        (r"\\[,;:! ]|\\q?quad(?![a-zA-Z])|~", " "),
+        (r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-zA-Z])|~", " "),
         (r"\s*\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})|\\degree(?![a-zA-Z])", "°"),
         (r"\\([%$#&])", r"\1"),
         (r"\s+", " "),
@@ -55,7 +60,10 @@ def unwrap(text: str) -> str:
     r"""Strip what stands around a whole answer: spaces, `$`, `\[ \]`, `\boxed{}`, bold, quotes, a full stop."""
     for _ in range(8):  # wrappers nest, hostile ones without end
         before = text
-        text = text.strip().rstrip("。")
+        text = text.strip()
+        if text and text[0].isalnum() and text[-1].isalnum():
+            break
+        text = text.rstrip("。")
         if not text.endswith("..."):
             text = text.removesuffix(".")
         if text.startswith(("\\boxed", "\x08oxed")) and text.endswith("}") and _one_box(text):
@@ -71,9 +79,19 @@ def unwrap(text: str) -> str:
 
 def plain(text: str) -> str:
     r"""Return `text` unwrapped, in one line, with one spelling of minus, degree, thousands and fractions."""
-    text = re.sub(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])", " ", text)  # 1½ is not 11/2
-    text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0].translate(_NORMAL)}}}", text)
-    text = unwrap(unicodedata.normalize("NFKC", text).translate(_SIGNS))
+    return _kept_plain(text) if len(text) <= SHORT else _plain(text)
+
+
+def _plain(text: str) -> str:
+    if text.isascii():
+        if not _CLOTHES.search(text):
+            return unwrap(" ".join(unwrap(text).split()))
+        text = text.replace("\x08", "\\b").replace("\x0c", "\\f")
+    else:
+        text = re.sub(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])", " ", text)  # 1½ is not 11/2
+        text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0].translate(_NORMAL)}}}", text)
+        text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
+    text = unwrap(text)
     for pattern, new in _REWRITES:
         text = pattern.sub(new, text)
     return unwrap(text)
@@ -81,8 +99,18 @@ def plain(text: str) -> str:
 
 def folded(text: str) -> str:
     """Return `text` as free answers are compared: plain, lower case, no edge punctuation or leading article."""
-    text = re.sub(r"[*_`$]+", "", plain(text)).casefold().rstrip(" .,;:!?\"')]").lstrip(" \"'([")
-    return re.sub(r"^(?:the|an|a) (?=\S)", "", text)
+    return _kept_folded(text) if len(text) <= SHORT else _folded(text)
+
+
+def _folded(text: str) -> str:
+    text = _MARKS.sub("", plain(text)).casefold().rstrip(" .,;:!?\"')]").lstrip(" \"'([")
+    return _ARTICLE.sub("", text)
+
+
+_MARKS = re.compile(r"[*_`$]+")
+_ARTICLE = re.compile(r"^(?:the|an|a) (?=\S)")
+_kept_plain = lru_cache(maxsize=4096)(_plain)
+_kept_folded = lru_cache(maxsize=4096)(_folded)
 
 
 def _one_box(text: str) -> bool:

@@ -1,8 +1,8 @@
 """A few worker processes for Math-Verify: started on first need, replaced when they die, safe in threads.
 
 Not `multiprocessing`: its spawn imports the caller's `__main__` in each worker, which kills a script without a
-main guard, and its fork copies locks that other threads hold. A worker that passes its time limit ends itself
-(see `worker`), so the parent only ever waits for a line or for the end of the pipe.
+main guard, and its fork copies locks that other threads hold. A comparison that passes its time limit is ended by
+the kernel, and the worker says so (see `worker`): the parent only ever waits for a line or for the end of the pipe.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from contextlib import suppress
 
 from vlaa_thinking.record import Score
 
-SECONDS = 2.0
+SECONDS = 0.5
 """CPU time one comparison may take; by the clock, three times that."""
-
 
 PATIENCE = 5.0
 """Seconds that a worker whose input has ended is given to go; on a busy machine even that takes a while."""
+
+
+Answer = dict[str, int | None]
+"""What a worker says: `equal`, or `ended`, the signal that ended the comparison."""
 
 
 class Worker:
@@ -42,21 +45,23 @@ class Worker:
             env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
             start_new_session=True,  # Ctrl-C is for the parent, which then closes the pipe
         )
+        self.asked = 0
         if self._read() is None:
             self.close()
             raise RuntimeError(
                 "The math worker does not start: is math-verify installed? pip install vlaa-thinking"
             )
 
-    def compare(
-        self, prediction: str, gold: str, tolerance: float, limit: float
-    ) -> dict[str, bool | None] | None:
+    def compare(self, prediction: str, gold: str, tolerance: float, limit: float) -> Answer | None:
         """Return the worker's answer, or None if it died over the question."""
+        self.asked += 1
         question = {"prediction": prediction, "gold": gold, "tolerance": tolerance, "limit": limit}
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(question).encode() + b"\n")
-            return self._read()
+            self.process.stdin.write(json.dumps({"number": self.asked, **question}).encode() + b"\n")
+            while (answer := self._read()) is not None:
+                if answer.get("number") == self.asked:
+                    return answer
         return None
 
     def close(self) -> int:
@@ -66,7 +71,8 @@ class Worker:
                 pipe.close()
         with suppress(subprocess.TimeoutExpired):  # a worker whose input ended goes by itself
             return self.process.wait(PATIENCE)
-        self.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # its session: itself and its child
         return self.process.wait()
 
     def forget(self) -> None:
@@ -76,7 +82,7 @@ class Worker:
                 pipe.close()
         self.process.returncode = 0  # not ours to wait for
 
-    def _read(self) -> dict[str, bool | None] | None:
+    def _read(self) -> Answer | None:
         """Wait for one line; None at the end of the pipe."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -101,11 +107,11 @@ class Pool:
             answer = None
             try:
                 answer = worker.compare(prediction, gold, tolerance, self._limit)
-            finally:  # also when an interrupt cut the wait: that worker's next line would answer this question
-                ended = self._give(worker, alive=answer is not None)
-        if answer is not None:
+            finally:  # also when an interrupt cut the wait
+                self._give(worker, alive=answer is not None)
+        if answer is not None and "equal" in answer:
             return _verdict(answer["equal"])
-        if ended in (-signal.SIGPROF, -signal.SIGALRM):
+        if answer is not None and answer["ended"] in (signal.SIGPROF, signal.SIGALRM):
             return Score(value=None, reason=f"Took longer than {self._limit:g} s to compare.")
         return Score(value=None, reason="Math-Verify broke off over it.")
 
@@ -127,13 +133,13 @@ class Pool:
                 return worker
             worker.close()
 
-    def _give(self, worker: Worker, *, alive: bool) -> int:
-        """Put a worker back, or bury it and say how it ended."""
+    def _give(self, worker: Worker, *, alive: bool) -> None:
+        """Put a worker back, or bury it."""
         if not alive:
-            return worker.close()
+            worker.close()
+            return
         with self._lock:
             self._idle.append(worker)
-        return 0
 
     def after_fork(self) -> None:
         """In a forked child: leave the workers to the parent, or two processes would share their pipes."""
@@ -144,7 +150,7 @@ class Pool:
         self._idle = []
 
 
-def _verdict(equal: bool | None) -> Score:
+def _verdict(equal: int | None) -> Score:
     """Say a worker's answer as a score."""
     if equal is None:
         return Score(value=None, reason="Math-Verify cannot read it.")

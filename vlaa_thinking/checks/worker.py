@@ -1,17 +1,20 @@
 """The process in which Math-Verify runs: one JSON question per line in, one JSON answer per line out.
 
-Started by `pool` as `python -m vlaa_thinking.checks.worker`. Its time limit is the kernel's: a timer whose
-signal ends the process even inside one long integer operation, and with its parent gone.
+Started by `pool` as `python -m vlaa_thinking.checks.worker`. It imports Math-Verify once and forks a child, which
+answers until a question ends it; the next child is there in milliseconds. (A fork is safe here: this process has
+no threads, and nothing of its caller's.) The time limit is the kernel's: a timer whose signal ends the child even
+inside one long integer operation, and with all its parents gone.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import mmap
 import os
 import resource
 import signal
-import sys
 import warnings
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
@@ -19,6 +22,10 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Comparison = Callable[[str, str, float], bool | None]
+
+NUMBER = 8
+"""Bytes in which parent and child share the number of the question under way."""
 MEMORY = 2 << 30
 """Bytes of address space; a power tower would otherwise take the machine's."""
 
@@ -34,13 +41,30 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with _own_output() as out:
         compare = _comparison()
+        under_way = mmap.mmap(-1, NUMBER)
+        gc.freeze()  # what is loaded by now stays shared with the children
         _say(out, {"ready": True})
-        for line in sys.stdin:
+        while (status := _child(out, compare, under_way)) != 0:
+            if question := int.from_bytes(under_way[:], "big"):
+                _say(out, {"number": question, "ended": os.WTERMSIG(status)})
+
+
+def _child(out: IO[str], compare: Comparison, under_way: mmap.mmap) -> int:
+    """Fork a child that answers until standard input ends; returns its wait status."""
+    under_way[:] = bytes(NUMBER)
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    with open(0, encoding="utf-8", closefd=False) as questions:
+        for line in questions:
             question = json.loads(line)
+            under_way[:] = question["number"].to_bytes(NUMBER, "big")
             _limit(question["limit"])
-            answer = compare(question["prediction"], question["gold"], question["tolerance"])
+            equal = compare(question["prediction"], question["gold"], question["tolerance"])
             _limit(0)
-            _say(out, {"equal": answer})
+            _say(out, {"number": question["number"], "equal": equal})
+            under_way[:] = bytes(NUMBER)
+    os._exit(0)
 
 
 def _own_output() -> IO[str]:
@@ -51,7 +75,7 @@ def _own_output() -> IO[str]:
     return out
 
 
-def _say(out: IO[str], message: dict[str, bool | None]) -> None:
+def _say(out: IO[str], message: dict[str, int | None]) -> None:
     """Write one line at once."""
     out.write(json.dumps(message) + "\n")
     out.flush()
@@ -63,7 +87,7 @@ def _limit(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, 3 * seconds)
 
 
-def _comparison() -> Callable[[str, str, float], bool | None]:
+def _comparison() -> Comparison:
     """Import Math-Verify, warm it up, and return the comparison of a prediction with the gold answer."""
     # Heavy, and only wanted here.
     from latex2sympy2_extended import NormalizationConfig  # noqa: PLC0415

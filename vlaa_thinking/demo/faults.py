@@ -49,7 +49,8 @@ def strike(request: Request, fault: str) -> Random | None:
     if not isinstance(rate, int | float) or rate <= 0:
         return None
     texts = [request.values.get(name, "") for name in READS[request.role]]
-    rng = Random(json.dumps([request.params.get("seed", 0), fault, request.role, texts]))
+    draw = [request.sample] if request.sample else []
+    rng = Random(json.dumps([request.params.get("seed", 0), fault, request.role, texts, *draw]))
     return rng if rng.random() < rate else None
 
 

@@ -51,6 +51,11 @@ def tell_garbage(found: Garbage, console: Console) -> None:
     """Print what no project asks for, and on what that rests."""
     for build in found.builds:
         _say(console, f"{build.project}, profile {build.profile}, preset {build.preset}: {build.rows:,} rows")
+        if build.unread:
+            _say(
+                console,
+                f"  not read, being on the Hub: {', '.join(build.unread)}; every answer to this profile's prompts is kept",
+            )
         if build.unknown:
             _say(
                 console,

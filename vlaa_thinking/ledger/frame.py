@@ -43,6 +43,8 @@ def frames(settings: Settings, cast: Mapping[Role, Player]) -> list[Frame]:
     """Return the frames of a project's steps; a player whose answers are not stored has none."""
     found = []
     for step, prompt in settings.prompts.items():
+        if prompt.head.role not in cast:
+            continue
         model, address = cast[prompt.head.role].model, cast[prompt.head.role].address
         if address is None:
             continue

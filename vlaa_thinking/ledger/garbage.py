@@ -5,6 +5,8 @@ Each project's rows walk their steps on stored answers alone, so no key is neede
 - every answer that a row asks for, with any profile and preset of its project;
 - where a row's way meets a call that is not stored, or its image is missing, what it will ask from there on is
   unknown: so every answer to the prompt of that step, or of a later one, as the project has them now;
+- sources on the Hub are not read for this: where a profile has one, every answer to the prompts of that profile;
+- where a project asks its policy again without the image, every answer to the policy's prompt;
 - every answer of callers' own models: no project says what they are asked.
 
 Where a project cannot be read, nothing is deleted.
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.cache import Cache, key_of
@@ -28,7 +30,7 @@ from vlaa_thinking.places import Places
 from vlaa_thinking.players import recalled, recalling
 from vlaa_thinking.project import Project
 from vlaa_thinking.setup import context_of
-from vlaa_thinking.steps.collect import Collection
+from vlaa_thinking.steps.collect import Collection, is_on_the_hub
 from vlaa_thinking.stop import run_to_end
 from vlaa_thinking.trace import note_of
 
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from vlaa_thinking.ledger.frame import Frame
     from vlaa_thinking.llm import Completion, Request
     from vlaa_thinking.settings import Settings
+
+NO_IMAGE = ("missing_image", "image_not_fetched")
+"""Why a row may end here that goes on elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,8 @@ class DryBuild:
     rows: int
     unknown: int
     """Rows whose way meets a call that is not stored, or whose image is missing."""
+    unread: tuple[str, ...] = ()
+    """Sources that lie on the Hub."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,19 +177,23 @@ class _Walker:
         context = context_of(
             settings, self._images, {r: recalling(p, self._cache, told) for r, p in cast.items()}
         )
+        unread = tuple(s.name for s in settings.sources if is_on_the_hub(s, settings.root))
+        here = replace(settings, sources=tuple(s for s in settings.sources if s.name not in unread))
         rows = unknown = 0
-        first_open = len(STEP_NAMES)
-        for collected in Collection(settings, self._images, seed=seed, limit=None):
+        first_open = 0 if unread else len(STEP_NAMES)
+        for collected in Collection(here, self._images, seed=seed, limit=None):
             rows += 1
             missed.clear()
             record = await walk(collected.record, context, Counts())
-            if record.outcome is not None and record.outcome.code == "missing_image":
+            if record.outcome is not None and record.outcome.code in NO_IMAGE:
                 missed.append("caption")
             if missed:
                 unknown += 1
                 first_open = min(first_open, STEP_NAMES.index(missed[0]))
-        if rows == 0:
+        if rows == 0 and not unread:
             raise SetupError(f"the sources of {settings.root}, profile {settings.profile}, gave no rows")
+        if settings.curate.policy.blind:  # which rows are asked so, only a whole build knows
+            first_open = min(first_open, STEP_NAMES.index("curate"))
         self._open_ends += [p for p in prompts if STEP_NAMES.index(p.step) >= first_open]
         build = DryBuild(
             project=settings.root,
@@ -191,6 +202,7 @@ class _Walker:
             seed=seed,
             rows=rows,
             unknown=unknown,
+            unread=unread,
         )
         self.builds.append(build)
 

@@ -29,8 +29,12 @@ class Image:
     """As Pillow names it: "PNG", "JPEG" ..."""
     width: int
     height: int
+    length: int
+    """Length of the original file."""
     path: Path
     """Where the original bytes are stored; never part of a key."""
+    turned: bool = False
+    """Whether it is to be turned upright before it is sent."""
 
     def read(self) -> bytes:
         """Return the original bytes."""
@@ -58,7 +62,7 @@ class Request:
     sample: int = 0
     """Which draw this is, where several are made of the same request."""
     role: str = ""
-    """Who is asked: captioner, reasoner, rewriter or judge. Not part of the key."""
+    """Who is asked: captioner, reasoner, rewriter, judge or policy. Not part of the key."""
     step: str = ""
     """Who asks; later steps go first where calls wait. Not part of the key."""
     values: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.errors import ModelError
 from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage, count_of
-from vlaa_thinking.llm.http import Endpoint, error_words
+from vlaa_thinking.llm.http import PICTURE, Encoded, Endpoint, error_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from vlaa_thinking.settings import Model
 
 API = "anthropic"
@@ -37,7 +36,7 @@ class Anthropic(Endpoint):
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
-        sent: list[str] = []
+        images: list[Encoded] = []
         messages: list[Json] = []
         system: list[str] = []
         for message in request.messages:
@@ -46,10 +45,9 @@ class Anthropic(Endpoint):
                 continue
             parts: list[Json] = []
             for image in message.images:
-                media_type, data, digest = await self.encoded(image)
-                source: Json = {"type": "base64", "media_type": media_type, "data": data}
+                images.append(await self.encoded(image))
+                source: Json = {"type": "base64", "media_type": images[-1].media_type, "data": PICTURE}
                 parts.append({"type": "image", "source": source})
-                sent.append(digest)
             parts.append({"type": "text", "text": message.text})
             messages.append({"role": message.role, "content": parts})
         if "max_tokens" not in request.params:
@@ -60,7 +58,15 @@ class Anthropic(Endpoint):
         body: dict[str, Json] = {**request.params, "messages": messages}
         if system:
             body["system"] = "\n\n".join(system)
-        return await self.post(body, tuple(sent))
+        if request.schema is not None:
+            body["output_config"] = _with_format(request.params.get("output_config"), request.schema)
+        return await self.post(body, images)
+
+
+def _with_format(config: Json, schema: Json) -> Json:
+    """Put a reply's schema beside what the model's own `output_config` says, its effort for one."""
+    form: Json = {"type": "json_schema", "schema": schema}
+    return {**config, "format": form} if isinstance(config, Mapping) else {"format": form}
 
 
 def read(body: bytes, status: int) -> Reply:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.errors import BudgetReached, Uncharged
-from vlaa_thinking.prices import CHARS_PER_TOKEN, Price, cost, input_tokens
+from vlaa_thinking.errors import BudgetReached, SetupError, Uncharged
+from vlaa_thinking.prices import CHARS_PER_TOKEN, Price, cost, input_tokens, longest_reply
 
 if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 SURE = CHARS_PER_TOKEN
 """A reservation takes so many times the estimated input tokens: a text may hold as many as it has bytes."""
 
-LONGEST_REPLY = 32_768
-"""Output tokens that are reserved for a request that states no limit."""
-
 
 class Budget:
     """What one build may spend, over all its models."""
 
     def __init__(self, most: float, counts: Counts) -> None:
-        """Allow `most` US dollars."""
+        """Allow `most` US dollars; raises `SetupError` where that is no amount."""
+        if not most >= 0:
+            raise SetupError(f"a budget is US dollars from 0 on, not {most:g}")
         self._most = most
         self._counts = counts
         self._reserved = 0.0
@@ -32,7 +31,10 @@ class Budget:
         self._settled = asyncio.Event()
 
     async def reserve(self, dollars: float) -> None:
-        """Set `dollars` aside; waits for calls in flight, raises `BudgetReached` when there is none to wait for."""
+        """Set `dollars` aside; waits for calls in flight, raises `BudgetReached` when there is none to wait for.
+
+        A call that waits when the user stops the build is not made: it raises `Uncharged`, which frees its slot.
+        """
         while self._counts.spent + self._reserved + dollars > self._most:
             if self._on_the_wire == 0:
                 raise BudgetReached(
@@ -41,6 +43,8 @@ class Budget:
                 )
             self._settled.clear()
             await self._settled.wait()
+            if self._counts.stopping:
+                raise Uncharged("the build is stopping")
         self._reserved += dollars
         self._on_the_wire += 1
 
@@ -99,7 +103,6 @@ class Budgeted:
         return estimate if spent is None else spent
 
     def _estimate(self, request: Request) -> float:
-        limit = request.params.get(self._model.max_tokens_field)
-        output = limit if isinstance(limit, int) else LONGEST_REPLY
         assert self._price is not None
-        return self._price.of(SURE * input_tokens(request, self._model), output)
+        tokens = SURE * input_tokens(request, self._model), longest_reply(request, self._model)
+        return self._price.of(*tokens)

@@ -15,10 +15,12 @@ import itertools
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.counts import STEP_NAMES
-from vlaa_thinking.errors import Transient
+from vlaa_thinking.errors import ModelError, Transient, Uncharged
+from vlaa_thinking.llm.pace import Pace
 
 if TYPE_CHECKING:
     from vlaa_thinking.llm import LLM, Completion, Request
+    from vlaa_thinking.llm.pace import Tokens
 
 SHRINK = 0.7
 """What is left of the limit after a round trip with too many 429s."""
@@ -29,7 +31,13 @@ TOO_MANY = 0.2
 CLOSED_FOR = 1.0
 """Seconds that the gate stays closed when a server that turned all away does not say how long."""
 
+CATCHING_UP = 0.1
+"""Seconds that a start may come late, for a busy event loop, and still leave the next one at its time."""
+
 _RANK = {name: rank for rank, name in enumerate(STEP_NAMES)}
+
+_Entry = tuple[int, float]
+"""Of a call that was let in: the round trip that it began in, and the tokens that were reserved for it."""
 
 
 class Limited:
@@ -38,16 +46,18 @@ class Limited:
     A FIFO semaphore would send every first call before any second: a barrier in disguise.
     """
 
-    def __init__(self, inner: LLM, limit: int, *, rpm: int | None = None) -> None:
-        """Let at most `limit` calls of `inner` through at once, and `rpm` a minute, evenly."""
+    def __init__(
+        self, inner: LLM, limit: int, *, rpm: int | None = None, tokens: Tokens | None = None
+    ) -> None:
+        """Let at most `limit` calls of `inner` through at once, `rpm` a minute, and as `tokens` has room."""
         self._inner = inner
         self._most = limit
         self._limit = float(limit)
-        self._interval = 60.0 / rpm if rpm else 0.0
-        self._next_start = 0.0
+        self._starts = Pace(rpm, slack=CATCHING_UP) if rpm else None
+        self._tokens = tokens
         self._in_flight = 0
         self._order = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[int]]] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[_Entry], Request]] = []
         self._closed_until = 0.0
         self._stopping = False
         self._waking: asyncio.TimerHandle | None = None
@@ -69,13 +79,22 @@ class Limited:
 
     async def __call__(self, request: Request, /) -> Completion:
         """Answer one request when there is room."""
-        began = await self._enter(_RANK.get(request.step, 0))
+        began, reserved = await self._enter(request)
         turned_away: Transient | None = None
         try:
-            return await self._inner(request)
+            completion = await self._inner(request)
+            if self._tokens:
+                self._tokens.settle(request, reserved, completion)
         except Transient as exc:
             turned_away = exc if exc.rate_limited else None
+            if self._tokens and isinstance(exc, Uncharged):
+                self._tokens.give_back(reserved)
             raise
+        except ModelError:
+            self._stopping = True  # the build ends: nobody is let in behind this call
+            raise
+        else:
+            return completion
         finally:
             self._leave(began, turned_away)
 
@@ -88,19 +107,23 @@ class Limited:
         except TimeoutError:
             return
 
-    async def _enter(self, rank: int) -> int:
-        """Wait for room; returns the round trip that the call begins in."""
+    async def _enter(self, request: Request) -> _Entry:
+        """Wait for room."""
         if not self._waiting and self._open():
-            return self._take()
-        place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-rank, next(self._order), place))
+            return self._take(request)
+        place: asyncio.Future[_Entry] = asyncio.get_running_loop().create_future()
+        rank = _RANK.get(request.step, 0)
+        heapq.heappush(self._waiting, (-rank, next(self._order), place, request))
         self._admit()
         try:
             return await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self._older -= place.result() < self._round
-                self._give_back()  # let in at the very moment it was cancelled
+            if place.done() and not place.cancelled():  # let in at the very moment it was cancelled
+                began, reserved = place.result()
+                self._older -= began < self._round
+                if self._tokens:
+                    self._tokens.give_back(reserved)
+                self._give_back()
             raise
 
     def _leave(self, began: int, turned_away: Transient | None) -> None:
@@ -132,10 +155,16 @@ class Limited:
             return False
         loop = asyncio.get_running_loop()
         rest: float = getattr(self._inner, "rest_until", 0.0)
-        opens = max(self._closed_until, self._next_start, rest)
+        opens = max(self._closed_until, rest)
+        if self._starts:
+            opens = max(opens, self._starts.opens)
+        if self._tokens:
+            opens = max(opens, self._tokens.pace.opens)
         if opens <= loop.time():
             return True
-        if self._waking is None:
+        if self._waking is None or self._waking.when() > opens:  # a settled call may bring it forward
+            if self._waking is not None:
+                self._waking.cancel()
             self._waking = loop.call_at(opens, self._wake)
         return False
 
@@ -143,12 +172,15 @@ class Limited:
         self._waking = None
         self._admit()
 
-    def _take(self) -> int:
+    def _take(self, request: Request) -> _Entry:
         self._in_flight += 1
         self._idle.clear()
-        if self._interval:
-            self._next_start = max(self._next_start, asyncio.get_running_loop().time()) + self._interval
-        return self._round
+        reserved = 0.0
+        if self._starts:
+            self._starts.take(1, asyncio.get_running_loop().time())
+        if self._tokens:
+            reserved = self._tokens.reserve(request, asyncio.get_running_loop().time())
+        return self._round, reserved
 
     def _give_back(self) -> None:
         self._in_flight -= 1
@@ -158,6 +190,6 @@ class Limited:
 
     def _admit(self) -> None:
         while self._waiting and self._open():
-            place = heapq.heappop(self._waiting)[2]
+            _, _, place, request = heapq.heappop(self._waiting)
             if not place.done():
-                place.set_result(self._take())
+                place.set_result(self._take(request))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage, count_of
-from vlaa_thinking.llm.http import Endpoint, error_words
+from vlaa_thinking.llm.http import PICTURE, Encoded, Endpoint, error_words
 from vlaa_thinking.llm.thinking import split_thinking
 
 if TYPE_CHECKING:
@@ -37,25 +37,23 @@ class OpenAI(Endpoint):
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
-        sent: list[str] = []
+        images: list[Encoded] = []
         messages: list[Json] = []
         for message in request.messages:
             content: Json = message.text
             if message.images:
                 parts: list[Json] = []
                 for image in message.images:
-                    media_type, data, digest = await self.encoded(image)
-                    parts.append(
-                        {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{data}"}}
-                    )
-                    sent.append(digest)
+                    images.append(await self.encoded(image))
+                    url = f"data:{images[-1].media_type};base64,{PICTURE}"
+                    parts.append({"type": "image_url", "image_url": {"url": url}})
                 content = [*parts, {"type": "text", "text": message.text}]
             messages.append({"role": message.role, "content": content})
         body: dict[str, Json] = {**request.params, "messages": messages}
         if request.schema is not None:
             form: Json = {"name": "reply", "schema": request.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
-        return await self.post(body, tuple(sent))
+        return await self.post(body, images)
 
 
 def read(body: bytes, status: int) -> Reply:

@@ -7,14 +7,13 @@ outside `Limited`, so that a waiting call holds no slot; `Limited` and `Budgeted
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from typing import TYPE_CHECKING
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from vlaa_thinking.cache import Address, Cache, canonical
+from vlaa_thinking.cache import Address, Cache, canonical, key_of
 from vlaa_thinking.errors import ModelError, NoReply, Transient, VlaaError
 from vlaa_thinking.llm import Completion
 from vlaa_thinking.prices import cost
@@ -77,26 +76,29 @@ class Cached:
         self._counts = counts
         self._again = frozenset(again)
         self._rested_on: set[bytes] = set()
-        """Hashes of the answers that rows rest on: each is counted once."""
+        """Keys of the answers that rows rest on: each is counted once."""
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
 
     async def __call__(self, request: Request, /) -> Completion:
         """Answer one request, at most once for money."""
         asked = canonical(request, self._address)
-        known = self._cache.get(asked)
-        if known is not None and not (self._again and self._is_outdated(asked, known)):
-            self._rest_on(asked, request, known)
+        key = key_of(asked)
+        known = self._cache.get(key)
+        if known is not None and not (self._again and self._is_outdated(key, known)):
+            self._rest_on(key, request, known)
             self._spare(request, known)
             return known
-        shared = self._under_way.get(asked)
+        shared = self._under_way.get(key)
         if shared is not None:
             completion = await asyncio.shield(shared)
             self._spare(request, completion)
             return completion
-        shared = self._under_way[asked] = asyncio.get_running_loop().create_future()
+        shared = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:
             completion = await self._inner(request)
-            self._cache.put(asked, completion, who=self._address.who(request.params.get("model")))
+            await self._cache.record(
+                key, asked, completion, who=self._address.who(request.params.get("model"))
+            )
         except asyncio.CancelledError:
             shared.cancel()
             raise
@@ -106,34 +108,29 @@ class Cached:
             raise
         else:
             shared.set_result(completion)
-            self._rest_on(asked, request, completion)
+            self._rest_on(key, request, completion)
             return completion
         finally:
-            del self._under_way[asked]
+            del self._under_way[key]
 
-    def _is_outdated(self, asked: bytes, known: Completion) -> bool:
+    def _is_outdated(self, key: bytes, known: Completion) -> bool:
         """Whether a stored reply is of a state that is asked for anew, and this build has not done so yet."""
-        return known.state in self._again and _hash(asked) not in self._rested_on
+        return known.state in self._again and key not in self._rested_on
 
     def _spare(self, request: Request, completion: Completion) -> None:
         count = self._counts.role(request.role)
         count.spared += 1
         count.saved += cost(self._price, completion.usage) or 0.0
 
-    def _rest_on(self, asked: bytes, request: Request, completion: Completion) -> None:
-        digest = _hash(asked)
-        if digest in self._rested_on:
+    def _rest_on(self, key: bytes, request: Request, completion: Completion) -> None:
+        if key in self._rested_on:
             return
-        self._rested_on.add(digest)
+        self._rested_on.add(key)
         count, usage = self._counts.role(request.role), completion.usage
         count.answers += 1
         count.answers_input_tokens += usage.input_tokens or 0
         count.answers_output_tokens += usage.output_tokens or 0
         count.answers_uncounted += usage.input_tokens is None or usage.output_tokens is None
-
-
-def _hash(asked: bytes) -> bytes:
-    return hashlib.blake2b(asked, digest_size=16).digest()
 
 
 class Counted:

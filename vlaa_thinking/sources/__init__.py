@@ -3,8 +3,9 @@
     def read(at: Source, *, path: str, limit: int = 10) -> Iterator[Row]
 
 Its keyword-only parameters are the keys that its table in 1_collect.toml may hold; their types are checked. A
-reader yields rows and never raises for one of them; a wrong set-up raises `SetupError`. The iterator may tell
-by `__length_hint__` about how many rows it will give.
+reader yields rows and never raises for one of them (what is wrong with a row is its `fault`); a wrong set-up raises
+`SetupError`. The iterator may tell by `__length_hint__` about how many rows it will give. A module of readers may
+say in `ABOUT` what set it reads.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from vlaa_thinking.record import Row
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vlaa_thinking.record import AnswerType
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -28,6 +31,22 @@ class Source:
     root: Path
     """The project's folder: relative paths start here."""
     seed: int
+    downloads: Path | None = None
+    """Where images that rows name by their URL are kept; None: nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a reader's set is, as its publishers state it."""
+
+    title: str
+    hf: str
+    """Where it is on the Hub, unless an option says otherwise."""
+    rows: int
+    """Questions, about; 0: not stated."""
+    size: str
+    """What of it there is to download, in words."""
+    answer_types: tuple[AnswerType, ...]
 
 
 Reader = Callable[..., Iterator[Row]]
@@ -54,3 +73,9 @@ class Rows:
     def __length_hint__(self) -> int:
         """Say about how many are left."""
         return max(0, self._hint)
+
+    def close(self) -> None:
+        """Let go of what is open for the rows that are left."""
+        close = getattr(self._rows, "close", None)
+        if close is not None:
+            close()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlaa_thinking.llm import Image, Json, Message, Request
-from vlaa_thinking.record import Record
+from vlaa_thinking.record import Picture, Record
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vlaa_thinking.llm import LLM, Completion
     from vlaa_thinking.llm.limit import Limited
     from vlaa_thinking.settings import Model, Role, Settings
+
+T = TypeVar("T")
 
 MORE_TOKENS = 4
 """A truncated reply is asked for once more with so many times the `max_tokens`."""
@@ -55,22 +57,26 @@ class Context:
         record: Record,
         values: Mapping[str, str],
         *,
+        picture: Picture | None = None,
         schema: Mapping[str, Json] | None = None,
+        sample: int = 0,
     ) -> tuple[Record, Completion]:
         """Ask the model of `step`'s role; returns the record with that model noted, and the reply.
 
-        The record's image goes along in the caption step alone. A truncated reply is asked for once more with a
-        larger `max_tokens`; with a `schema`, a reply that is not JSON of that form gets one corrective turn.
+        `picture` goes along, before the text; `sample` says which draw of the same request this is. A truncated
+        reply is asked for once more with a larger `max_tokens`; with a `schema`, a reply that is not JSON of that
+        form gets one corrective turn.
         """
         prompt = self.settings.prompts[step]
         role = prompt.head.role
         player = self.players[role]
         system, user = prompt.render(values)
-        images = (self._image(record),) if step == "caption" else ()
+        images = (self._image(picture),) if picture else ()
         request = Request(
             messages=(Message(role="system", text=system), Message(role="user", text=user, images=images)),
             params=params_of(prompt.head.params, player.model),
             schema=schema if player.model.takes_schema else None,
+            sample=sample,
             role=role,
             step=step,
             values=values,
@@ -90,21 +96,39 @@ class Context:
         # A server that has no room for more turns the second request down: the first reply stands.
         return completion if longer.status >= 400 else longer
 
-    def _image(self, record: Record) -> Image:
-        picture = record.picture
-        if picture is None:  # `collect` drops such rows: a request without its image is never sent
-            raise AssertionError(f"{record.id}: the caption step needs an image")
+    def _image(self, picture: Picture) -> Image:
         return Image(
             sha256=picture.sha256,
             format=picture.format,
             width=picture.width,
             height=picture.height,
+            length=picture.bytes,
             path=self.images.path(picture.sha256),
+            turned=picture.turned,
         )
 
 
 Step = Callable[[Record, Context], Awaitable[Record]]
 """One step of a record's way."""
+
+
+def picture_of(record: Record) -> Picture:
+    """Return the record's image; a step that shows one never sends a request without it."""
+    if record.picture is None:  # `collect` drops such rows
+        raise AssertionError(f"{record.id}: this step needs an image")
+    return record.picture
+
+
+async def every(draws: Sequence[Awaitable[T]]) -> list[T]:
+    """Wait for all draws, then raise what one of them raised: none that is paid for is cut off."""
+    if len(draws) == 1:
+        return [await draws[0]]
+    done = await asyncio.gather(*draws, return_exceptions=True)
+    for result in done:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in done if not isinstance(result, BaseException)]
+
 
 _UNFINISHED = {
     "truncated": "the reply was cut at max_tokens, twice",
@@ -130,14 +154,20 @@ def parse(text: str, schema: Mapping[str, Json]) -> dict[str, Any] | None:
         said = json.loads(text[start : end + 1])
     except ValueError:
         return None
-    return said if isinstance(said, dict) and _validator(json.dumps(schema)).is_valid(said) else None
+    return said if isinstance(said, dict) and _validator(schema).is_valid(said) else None
 
 
-@lru_cache(maxsize=8)
-def _validator(schema: str) -> Validator:
-    import jsonschema  # noqa: PLC0415 - heavy
+_validators: dict[int, tuple[Mapping[str, Json], Validator]] = {}
+"""By the schema's identity, with the schema, so that no other takes its place."""
 
-    return jsonschema.Draft202012Validator(json.loads(schema))
+
+def _validator(schema: Mapping[str, Json]) -> Validator:
+    known = _validators.get(id(schema))
+    if known is None:
+        import jsonschema  # noqa: PLC0415 - heavy
+
+        known = _validators[id(schema)] = (schema, jsonschema.Draft202012Validator(schema))
+    return known[1]
 
 
 def _corrected(request: Request, completion: Completion) -> Request:

@@ -5,26 +5,40 @@ from __future__ import annotations
 import hashlib
 import inspect
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking import plugin
 from vlaa_thinking.checks import canonical
 from vlaa_thinking.errors import SetupError, VlaaError
-from vlaa_thinking.images import Fault, ImageStore
-from vlaa_thinking.record import Gold, Picture, Record, Row
+from vlaa_thinking.record import Fault, Gold, Picture, Record, Row
+from vlaa_thinking.settings import SourceHead
 from vlaa_thinking.sources import Source as At
+from vlaa_thinking.sources.text import repaired
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from vlaa_thinking.images import ImageStore
     from vlaa_thinking.settings import Settings, Source
     from vlaa_thinking.sources import Reader
 
 
-READERS = ("demo", "table")
+READERS = (
+    "demo",
+    "table",
+    "clevr_math",
+    "geoqa",
+    "math_puma",
+    "arxivqa",
+    "docvqa",
+    "vizwiz",
+    "allava",
+    "llava_cot_coco",
+    "llava_cot_vg",
+)
 """What `reader` may be in 1_collect.toml, beside a user's own."""
 
 
@@ -47,7 +61,9 @@ class Collection:
         self._limit = limit
         self._taken: dict[str, int] = {source.name: 0 for source in settings.sources}
         self._seen: dict[bytes, int] = {}
-        self._open = [(source, _open(source, settings.root, seed)) for source in settings.sources]
+        downloads = images.folder.with_name("downloads")
+        at = At(name="", root=settings.root, seed=seed, downloads=downloads)
+        self._open = [(source, open_source(source, at)) for source in settings.sources]
         hints = [operator.length_hint(rows, 0) for _, rows in self._open]
         total = sum(_least(hint, source.take) for hint, (source, _) in zip(hints, self._open, strict=True))
         self.expected: int | None = _least(total, limit) if all(hints) else limit
@@ -70,7 +86,7 @@ class Collection:
                     return
                 source, rows = pair
                 done = source.take is not None and self._taken[source.name] >= source.take
-                row = None if done else _next(rows, source)
+                row = None if done else next_row(rows, source)
                 if row is None:
                     turn.remove(pair)
                     continue
@@ -79,7 +95,8 @@ class Collection:
                 yield self._enter(source, row)
 
     def _enter(self, source: Source, row: Row) -> Collected:
-        facts = self._images.add(row.image)
+        row = _sound(row)
+        facts = row.image if isinstance(row.image, Fault) else self._images.add(row.image)
         record = _record(source, row, facts)
         digest = hashlib.sha256(record.id.encode()).digest()[:16]
         copy = self._seen.get(digest, 0)
@@ -94,7 +111,7 @@ def _least(count: int, cap: int | None) -> int:
     return count if cap is None else min(count, cap)
 
 
-def _next(rows: Iterator[Row], source: Source) -> Row | None:
+def next_row(rows: Iterator[Row], source: Source) -> Row | None:
     """Pull a row; what a reader raises against its contract is told, as the set-up's fault, in one sentence."""
     try:
         row = next(rows, None)
@@ -113,27 +130,46 @@ def _next(rows: Iterator[Row], source: Source) -> Row | None:
     return row
 
 
-def _open(source: Source, root: Path, seed: int) -> Iterator[Row]:
-    module = f"vlaa_thinking.sources.{source.reader}"
+def reader_of(source: Source, root: Path) -> Reader:
+    """Find the function that reads a source."""
     if ":" in source.reader:
-        read = plugin.load(source.reader, root)
-    elif source.reader in READERS:
-        read = plugin.load(f"{module}:read", root)
-    else:
-        raise source.options.error(
-            "reader",
-            f'there is no reader "{source.reader}" (your own is "module:function"){nearest(source.reader, READERS)}',
-        )
+        return plugin.load(source.reader, root)
+    if source.reader in READERS:
+        return plugin.load(f"vlaa_thinking.sources.{source.reader}:read", root)
+    raise source.options.error(
+        "reader",
+        f'there is no reader "{source.reader}" (your own is "module:function"){nearest(source.reader, READERS)}',
+    )
+
+
+def options_of(source: Source, root: Path) -> dict[str, Any]:
+    """Return a source's options, with its reader's own defaults."""
+    parameters = inspect.signature(reader_of(source, root)).parameters.values()
+    defaults = {
+        p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
+    }
+    return {**defaults, **source.options.values}
+
+
+def is_on_the_hub(source: Source, root: Path) -> bool:
+    """Whether a source is read over the network, and from no folder."""
+    options = options_of(source, root)
+    return bool(options.get("hf")) and not options.get("path")
+
+
+def open_source(source: Source, at: At) -> Iterator[Row]:
+    """Open a source at the place `at` (its name is filled in); raises `SetupError` for a wrong option or file."""
+    read = reader_of(source, at.root)
     known = {n: p for n, p in inspect.signature(read).parameters.items() if p.kind is p.KEYWORD_ONLY}
     options = {}
     for key, value in source.options.values.items():
         if key not in known:
-            raise source.options.unknown(key, [*known, "reader", "license", "take"])
+            raise source.options.unknown(key, [*known, *(field.name for field in fields(SourceHead))])
         options[key] = source.options.convert(key, value, _type(read, known[key]))
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in options:
             raise source.options.error("reader", f'the key "{key}" is missing')
-    return iter(read(At(name=source.name, root=root, seed=seed), **options))
+    return iter(read(replace(at, name=source.name), **options))
 
 
 def _type(read: Reader, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - any type
@@ -156,17 +192,46 @@ def _record(source: Source, row: Row, facts: Picture | Fault) -> Record:
         question=row.question.strip(),
         gold=gold,
         picture=facts if isinstance(facts, Picture) else None,
+        way=source.way,
         notes=row.notes.strip(),
-        source_caption=row.caption,
-        text_question=row.text_question,
+        source_caption=row.caption if source.captions == "given" else None,
+        text_question=row.text_question if source.captions == "given" else None,
+        source_reasoning=row.reasoning if source.way == "adopt" else None,
+        source_response=row.response if source.way == "adopt" else None,
+        answer_share=row.answer_share,
     )
-    if isinstance(facts, Fault):
-        return record.drop("collect", facts.code, f"collect: {facts.reason}")
+    for wrong in (facts, row.fault):
+        if isinstance(wrong, Fault):
+            return _ended(record, wrong, row)
     if not record.question:
         return record.drop("collect", "empty_question", "collect: the row has no question")
     if fault:
         return record.drop("collect", "bad_answer", f"collect: {fault}", f"answer: {row.answer}")
     return record
+
+
+def _ended(record: Record, fault: Fault, row: Row) -> Record:
+    """Drop a record for what is wrong with it; where another try may do better, it has failed."""
+    reason = f"collect: {fault.reason}"
+    if fault.again:
+        return record.fail("collect", fault.code, reason)
+    return record.drop("collect", fault.code, reason, f"answer: {row.answer}" if row.fault is fault else None)
+
+
+def _sound(row: Row) -> Row:
+    """Repair a row's texts; its id stays."""
+    return replace(
+        row,
+        question=repaired(row.question),
+        answer=repaired(row.answer),
+        answers=tuple(map(repaired, row.answers)),
+        choices=tuple(map(repaired, row.choices)),
+        notes=repaired(row.notes),
+        caption=repaired(row.caption) if row.caption else None,
+        text_question=repaired(row.text_question) if row.text_question else None,
+        reasoning=repaired(row.reasoning) if row.reasoning else None,
+        response=repaired(row.response) if row.response else None,
+    )
 
 
 def _gold(row: Row) -> tuple[Gold, str]:

@@ -1,7 +1,7 @@
 """Step 6: a pure function of recorded facts, the project and a seed (paper, section 2 and appendix A.2).
 
-Rows whose teacher's reply holds a cue of self-reflection are the harder ones: they go to `rl`, the others to
-`sft`. Rows of one image are a group and go together, so that no image stands in two splits.
+What sends a row to `rl` is the project's choice: a cue of self-reflection in its teacher's reply (the paper's rule),
+a pass rate within a band, or both. Rows of one group are held together, so that no image stands in two splits.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.errors import ProjectError
 from vlaa_thinking.record import Cue, Record
 from vlaa_thinking.spool import Decision, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
-    from vlaa_thinking.settings import CueRule, CurateRule
+    from vlaa_thinking.settings import CueRule, CurateRule, Role, Settings
 
 
 ENOUGH_GROUPS = 50
@@ -27,47 +28,111 @@ ENOUGH_GROUPS = 50
 
 def mark(record: Record, rule: CueRule) -> Record:
     """Find the cues in the teacher's raw reply, reasoning first."""
-    text = f"{record.teacher_reasoning or ''}\n{record.teacher_response or ''}"
+    text = record.teacher_reasoning or ""
+    if rule.search == "reply":
+        text = f"{text}\n{record.teacher_response or ''}"
+    lower = text.lower()  # a search for plain text is many times as fast as a pattern
+    if not any(phrase.lower() in lower for phrase in rule.phrases):
+        return replace(record, cues=())
     cues = tuple(Cue(phrase=_named(m, rule), start=m.start()) for m in _pattern(rule).finditer(text))
     return replace(record, cues=cues)
+
+
+def refuse_unmeasured(settings: Settings, cast: Container[Role]) -> None:
+    """See that the pass rate which the rule asks for is measured; raises `ProjectError` if it is not."""
+    rule = settings.curate
+    if rule.rl == "cues":
+        return
+    if rule.band.of == "policy" and "policy" not in cast:
+        what = f'the profile "{settings.profile}" has no policy: name one in generators/models.toml'
+    elif rule.band.of == "teacher" and settings.distill.samples == 1:
+        what = "the reasoner is asked once: set samples = 2 or more in generators/3_distill.md"
+    else:
+        return
+    raise ProjectError(
+        f'rl = "{rule.rl}" needs a pass rate, and {what}, or set rl = "cues"', file="cards/6_curate.toml"
+    )
 
 
 def curate(facts: Iterable[Fact], rule: CurateRule, seed: int) -> Iterator[Decision]:
     """Decide for each row where it goes, and say why."""
     groups: dict[str, list[Fact]] = {}
     for fact in facts:
-        groups.setdefault(fact.image, []).append(fact)
-    cue_of = {image: next((f for f in rows if f.cues), None) for image, rows in groups.items()}
+        groups.setdefault(fact.group, []).append(fact)
+    sent = {name: next((f for f in rows if _is_for_rl(f, rule)), None) for name, rows in groups.items()}
     for config in ("sft", "rl"):
-        mine = {
-            image: rows for image, rows in groups.items() if (cue_of[image] is not None) == (config == "rl")
-        }
+        mine = {name: rows for name, rows in groups.items() if (sent[name] is not None) == (config == "rl")}
         kept: dict[str, list[Fact]] = {}
-        for fact, within in _capped(mine, config, rule, seed):
-            if within:
-                kept.setdefault(fact.image, []).append(fact)
+        for name, fact, dropped in _chosen(mine, config, rule, seed):
+            if dropped:
+                yield dropped
             else:
-                yield _over_cap(fact, config, rule)
+                kept.setdefault(name, []).append(fact)
         aside = _validation(kept, config, rule.validation_share, seed)
-        for image, rows in kept.items():
-            part = "validation" if image in aside else "train"
+        for name, rows in kept.items():
+            part = "validation" if name in aside else "train"
             for fact in rows:
-                why = _why(fact, cue_of[image])
+                why = _why(fact, sent[name], rule)
                 yield Decision(key=fact.key, config=config, part=part, code="", why=why)
 
 
-def _capped(
+def _rate(fact: Fact, rule: CurateRule) -> float | None:
+    return fact.policy_pass_rate if rule.band.of == "policy" else fact.teacher_pass_rate
+
+
+def _is_outside(fact: Fact, rule: CurateRule) -> bool:
+    """Say whether a row's pass rate is known to lie outside the band."""
+    rate = _rate(fact, rule)
+    return rate is not None and not rule.band.above < rate < rule.band.below
+
+
+def _is_for_rl(fact: Fact, rule: CurateRule) -> bool:
+    """Say whether the rule sends this row to `rl`, and with it its group."""
+    if fact.rl_only:
+        return True
+    if rule.rl == "band":
+        return _rate(fact, rule) is not None and not _is_outside(fact, rule)
+    return bool(fact.cues) and not (rule.rl == "both" and _is_outside(fact, rule))
+
+
+def _is_useless(fact: Fact, config: str, rule: CurateRule) -> bool:
+    """Say whether a row has nothing to teach in GRPO, and may not be in `sft` either.
+
+    In `rl`, that is a row outside the band, there for its group's sake; with both rules, also one in `sft` whose cue
+    keeps it from there.
+    """
+    if rule.rl == "cues" or not _is_outside(fact, rule):
+        return False
+    return config == "rl" or (rule.rl == "both" and bool(fact.cues))
+
+
+def _without_advantage(fact: Fact, rule: CurateRule) -> Decision:
+    why = f"curate: {_rate_words(fact, rule)} right, outside the band, so that GRPO learns nothing from it"
+    return Decision(key=fact.key, config=None, part=None, code="no_advantage", why=why)
+
+
+def _rate_words(fact: Fact, rule: CurateRule) -> str:
+    return f"of the {rule.band.of}'s draws {_rate(fact, rule) or 0:.0%} are"
+
+
+def _chosen(
     groups: dict[str, list[Fact]], config: str, rule: CurateRule, seed: int
-) -> Iterator[tuple[Fact, bool]]:
-    """Rank the rows by hashes of seed and key, groups whole, and keep the lowest of each source."""
+) -> Iterator[tuple[str, Fact, Decision | None]]:
+    """Give the rows of a split, each with its group, and with the decision that leaves it out if there is one.
+
+    Rows are ranked by hashes of seed and key, groups whole; of each source, a cap keeps the lowest.
+    """
     count: dict[str, int] = {}
-    ranked = sorted(groups, key=lambda image: _rank(seed, config, image))
-    for image in ranked:
-        for fact in sorted(groups[image], key=lambda f: _rank(seed, config, f.key)):
+    ranked = sorted(groups, key=lambda name: _rank(seed, config, name))
+    for name in ranked:
+        for fact in sorted(groups[name], key=lambda f: _rank(seed, config, f.key)):
+            if _is_useless(fact, config, rule):
+                yield name, fact, _without_advantage(fact, rule)
+                continue
             cap = _cap(rule, config, fact.source)
             within = cap is None or count.get(fact.source, 0) < cap
             count[fact.source] = count.get(fact.source, 0) + within
-            yield fact, within
+            yield name, fact, None if within else _over_cap(fact, config, rule)
 
 
 def _cap(rule: CurateRule, config: str, source: str) -> int | None:
@@ -84,20 +149,37 @@ def _over_cap(fact: Fact, config: str, rule: CurateRule) -> Decision:
 
 
 def _validation(groups: Iterable[str], config: str, share: float, seed: int) -> set[str]:
-    ranked = sorted(groups, key=lambda image: _rank(seed, f"{config}/validation", image))
+    ranked = sorted(groups, key=lambda name: _rank(seed, f"{config}/validation", name))
     count = int(len(ranked) * share)
     if share > 0 and len(ranked) >= ENOUGH_GROUPS:
         count = max(1, count)
     return set(ranked[:count])
 
 
-def _why(fact: Fact, with_cue: Fact | None) -> str:
-    if fact.cues:
-        phrases = ", ".join(f'"{phrase}"' for phrase in dict.fromkeys(fact.cues))
-        return f"rl: the teacher's reply holds {phrases}"
-    if with_cue is not None:
-        return "rl: another row of the same image holds a cue of self-reflection"
-    return "sft: no cue of self-reflection in the teacher's reply"
+def _why(fact: Fact, sent: Fact | None, rule: CurateRule) -> str:
+    """Say why a row is where it is; `sent` is the row that took its group to `rl`."""
+    if fact.rl_only:
+        return "rl: its source's rows are for reinforcement learning alone"
+    phrases = ", ".join(f'"{phrase}"' for phrase in dict.fromkeys(fact.cues))
+    cue = (
+        f"the teacher's reply holds {phrases}"
+        if phrases
+        else "no cue of self-reflection in the teacher's reply"
+    )
+    rate = (
+        _rate_words(fact, rule) + " right"
+        if _rate(fact, rule) is not None
+        else f"no draw of the {rule.band.of} is scored"
+    )
+    reasons = {"cues": cue, "band": rate, "both": f"{cue}, and {rate}"}[rule.rl]
+    if sent is None:
+        return f"sft: {reasons}"
+    if _is_for_rl(fact, rule):
+        return f"rl: {reasons}"
+    if sent.rl_only:
+        return "rl: another row of the same image is for reinforcement learning alone"
+    what = {"cues": "holds a cue of self-reflection", "band": "is within the band"}
+    return f"rl: another row of the same image {what.get(rule.rl, 'holds a cue and is within the band')}"
 
 
 def _rank(seed: int, what: str, key: str) -> bytes:

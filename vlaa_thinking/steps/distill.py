@@ -1,27 +1,51 @@
-"""Step 3: caption and question, never image or gold answer, become reasoning and an answer (paper, section 2)."""
+"""Step 3: caption and question, never image or gold answer, become reasoning and an answer (paper, section 2).
+
+The paper makes one draw for each question. Of several, each is cached by itself and checked as an answer is in
+step 5; one is kept, by the rule in generators/3_distill.md, and the share that is right is the row's
+`teacher_pass_rate`.
+"""
 
 from __future__ import annotations
 
-import string
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.checks.answer import Found, read_answer
-from vlaa_thinking.checks.canonical import options_in
-from vlaa_thinking.steps import unfinished
+from vlaa_thinking.sources.text import repaired
+from vlaa_thinking.steps import every, unfinished
+from vlaa_thinking.steps.question import question_text
+from vlaa_thinking.steps.verdict import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from vlaa_thinking.record import Record
-    from vlaa_thinking.settings import Verifier
     from vlaa_thinking.steps import Context
 
 
 async def distill(record: Record, ctx: Context) -> Record:
-    """Let the text-only reasoner think and answer."""
+    """Let the text-only reasoner think and answer, as often as the project says; keep one draw."""
+    samples = ctx.settings.distill.samples
+    if samples == 1:
+        return await _draw(record, ctx, 0)
+    draws = await every([_scored_draw(record, ctx, sample) for sample in range(samples)])
+    least = ctx.settings.verifiers[record.gold.answer_type].pass_
+    kept = _kept([(draw, value is not None and value >= least) for draw, value in draws], ctx)
+    rate = pass_rate([value for _, value in draws], least)
+    return replace(draws[kept][0], draw=kept, teacher_pass_rate=rate)
+
+
+def pass_rate(values: Sequence[float | None], least: float) -> float | None:
+    """Return the share of draws that score `least` or more, of those that could be scored; None if none could."""
+    scored = [value for value in values if value is not None]
+    return sum(value >= least for value in scored) / len(scored) if scored else None
+
+
+async def _draw(record: Record, ctx: Context, sample: int) -> Record:
+    """Ask once, and read reasoning and answer; a reply that holds no such thing ends the record's way."""
     question = question_text(record, ctx.settings.verifiers)
-    record, reply = await ctx.ask("distill", record, {"caption": record.caption or "", "question": question})
+    values = {"caption": record.caption or "", "question": question}
+    record, reply = await ctx.ask("distill", record, values, sample=sample)
     if reply.state != "ok":
         return unfinished(record, "distill", reply)
     reasoning, response = reply.reasoning, reply.text
@@ -32,7 +56,7 @@ async def distill(record: Record, ctx: Context) -> Record:
         return record.drop(
             "distill", "no_reasoning", "distill: the reply holds an answer and no reasoning", response[:500]
         )
-    found = read_answer(response)
+    found = read_answer(repaired(response))
     if not isinstance(found, Found):
         return record.drop(
             "distill", "no_answer", f"distill: no answer could be read: {found.reason}", response[-500:]
@@ -40,19 +64,25 @@ async def distill(record: Record, ctx: Context) -> Record:
     return replace(record, prediction=found.text, found_by=found.how)
 
 
-def question_text(record: Record, verifiers: Mapping[str, Verifier]) -> str:
-    """Put the question together as it is asked: its options, unless it lists them itself, and the instruction."""
-    gold = record.gold
-    parts = [record.question]
-    if gold.choices and not options_in(record.question):
-        parts.append(
-            "\n".join(
-                f"{letter}) {text}"
-                for letter, text in zip(string.ascii_uppercase, gold.choices, strict=False)
-            )
-        )
-    parts.append(verifiers[gold.answer_type].instruction)
-    return "\n".join(parts)
+async def _scored_draw(record: Record, ctx: Context, sample: int) -> tuple[Record, float | None]:
+    """Make a draw and score its answer; one without an answer is wrong, as it would be in GRPO."""
+    draw = await _draw(record, ctx, sample)
+    if draw.outcome is not None:
+        return draw, 0.0
+    judged, score = await verdict(draw, draw.prediction or "", ctx, rules=ctx.settings.verify.rules)
+    return replace(draw, models=judged.models), score.value
+
+
+def _kept(draws: Sequence[tuple[Record, bool]], ctx: Context) -> int:
+    """Choose a draw, each given with whether it is right; without an answer in any, the first ends the way."""
+    keep = ctx.settings.distill.keep
+    readable = [number for number, (draw, _) in enumerate(draws) if draw.outcome is None]
+    right = [number for number in readable if draws[number][1]]
+    if not right or keep == "first":
+        return readable[0] if readable else 0
+    if keep == "first_right":
+        return right[0]
+    return min(right, key=lambda number: len((draws[number][0].teacher_reasoning or "").split()))
 
 
 def headless_thinking(text: str) -> tuple[str, str]:

@@ -1,0 +1,25 @@
+"""The form that a reply is asked for: reasoning between `<think>` tags, then the answer between `<answer>` tags."""
+
+from __future__ import annotations
+
+import re
+
+from vlaa_thinking.checks.answer import Found, Missing, read_answer
+
+_FORM = re.compile(r"\s*<think>(?:(?!</?think>).)*</think>\s*<answer>.*</answer>\s*", re.DOTALL)
+
+
+def is_in_form(reply: str) -> bool:
+    """Tell whether a reply is one `<think>` block, then one `<answer>` block that holds something, and no more."""
+    return _FORM.fullmatch(reply) is not None and isinstance(read_tagged(reply), Found)
+
+
+def read_tagged(reply: str) -> Found | Missing:
+    """Read the answer out of a whole reply: exactly one `<answer>` block anywhere in it, or there is none.
+
+    This is how the authors read replies; a box or a phrase, which a teacher may use, is not what was asked for.
+    """
+    found = read_answer(reply)
+    if isinstance(found, Found) and found.how != "tag":
+        return Missing("No <answer> block.")
+    return found
