@@ -1,5 +1,6 @@
 """An audit finds what is not as it should be, names it, and finds nothing else."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -180,13 +181,13 @@ def test_an_answer_that_its_own_check_does_not_accept_is_found(folder: Path) -> 
 
 
 def test_a_dropped_row_that_the_rule_calls_right_is_found(folder: Path) -> None:
-    rows = rows_of(folder, "rejected/train")
-    place = next(
-        place
-        for place, row in enumerate(rows)
+    dropped = [
+        (place, said[1])
+        for place, row in enumerate(rows_of(folder, "rejected/train"))
         if row["code"] == "wrong_answer" and row["answer_type"] in ("digit", "choice", "math")
-    )
-    said = rows[place]["evidence"].partition("\n")[0].removeprefix("answer: ")
+        if (said := re.match(r"answer: ([A-F]|-?\d+)\n", row["evidence"]))
+    ]
+    place, said = dropped[0]
     edit(folder, place, "rejected/train", answer=said)
     found = audit(folder)
     assert codes(found) == ["other_verdict"]

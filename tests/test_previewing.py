@@ -138,7 +138,7 @@ def noise(side: int) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("most", [30_000, 8_000, 2_000])
+@pytest.mark.parametrize("most", [30_000, 8_000, 4_000])
 def test_an_image_is_made_as_small_as_it_must_be(most: int) -> None:
     uri = small(noise(800), most)
     assert uri.startswith("data:image/webp;base64,")
@@ -156,6 +156,10 @@ def test_a_drawing_stays_as_sharp_as_it_is() -> None:
     assert shown.size == (300, 200)
     assert shown.getpixel((60, 60)) == (255, 0, 0)
     assert shown.getpixel((10, 10)) == (255, 255, 255)  # on white, as a dark page would hide black lines
+
+
+def test_an_image_that_cannot_be_made_so_small_is_left_out() -> None:
+    assert small(noise(800), 100) == ""
 
 
 @pytest.mark.parametrize("broken", [b"", b"no image", noise(50)[:500]])

@@ -35,8 +35,8 @@ def small(data: bytes, most: int) -> str:
             return _uri(exact)
     first = 0
     for side, quality in SIDES:
-        if first and first * (side / SIDES[0][0]) ** 2 > 2 * most:
-            continue  # far too large still: smaller sides need no try
+        if first * (side / SIDES[0][0]) ** 2 > 4 * most and side > SIDES[-1][0]:
+            continue  # far too large still: not worth a try
         picture.thumbnail((side, side))
         encoded = _webp(picture, lossless=False, quality=quality)
         if len(encoded) <= most:
