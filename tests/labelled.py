@@ -100,3 +100,9 @@ def agrees(pair: Pair, value: float | None) -> bool:
     if isinstance(pair.label, Fraction):
         return value is not None and abs(value - float(pair.label)) < 0.01
     return verdict(value) == pair.label
+
+
+def too_kind(pair: Pair, value: float | None) -> bool:
+    """Tell whether a score is better than its label, which is the worse error."""
+    best = float(pair.label) + 0.01 if isinstance(pair.label, Fraction) else 0.999
+    return not agrees(pair, value) and (value or 0) > best

@@ -292,7 +292,9 @@ def test_a_request_that_is_refused_is_a_fact_about_its_row(
 def test_a_model_that_refuses_its_first_call_is_set_up_wrong(tmp_path: Path, server: MessagesServer) -> None:
     words = "temperature may only be set to 1 when thinking is enabled"
     server.reply = on_call(1, "eye", error(400, "invalid_request_error", words), until=99)
-    with pytest.raises(ModelError, match=rf'"eye" refused its first call \(400\): {words}'):
+    with pytest.raises(
+        ModelError, match=rf'"eye" refused its first call in the step caption \(400\): {words}'
+    ):
         build(claude_project(tmp_path / "p", server), out=tmp_path / "out")
     assert server.calls == 1
 

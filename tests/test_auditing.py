@@ -182,10 +182,10 @@ def test_an_answer_that_its_own_check_does_not_accept_is_found(folder: Path) -> 
 
 def test_a_dropped_row_that_the_rule_calls_right_is_found(folder: Path) -> None:
     dropped = [
-        (place, said[1])
+        (place, match[1])
         for place, row in enumerate(rows_of(folder, "rejected/train"))
         if row["code"] == "wrong_answer" and row["answer_type"] in ("digit", "choice", "math")
-        if (said := re.match(r"answer: ([A-F]|-?\d+)\n", row["evidence"]))
+        if (match := re.match(r"answer: (?!I cannot tell)(.+)\n", row["evidence"]))
     ]
     place, said = dropped[0]
     edit(folder, place, "rejected/train", answer=said)

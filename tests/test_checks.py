@@ -40,6 +40,15 @@ RATIO = (
         ("The answer is A. No: the final answer is: **B**", ("B", "phrase")),
         ("Answer: 3, though the answer is 4", ("3, though the answer is 4", "label")),
         (r"Answer: 3 or $\boxed{4}$", ("4", "boxed")),
+        ("I thought of 5 at first. Final answer: 4", ("4", "label")),
+        ("My answer: 7", ("7", "label")),
+        ("**Final Answer**\n\n12", ("12", "label")),
+        ("Answer:\n\n$$\n12\n$$\n", ("$$\n12\n$$", "label")),
+        ("### Final Answer:\n\\[\nx = [1, 2)\n\\]", ("\\[\nx = [1, 2)\n\\]", "label")),
+        ("So the correct option is (B).", ("(B)", "phrase")),
+        ("Then my final answer should be 3.", ("3", "phrase")),
+        ("<answer>&lt;answer&gt;4&lt;/answer&gt;</answer>", ("&lt;answer&gt;4&lt;/answer&gt;", "tag")),
+        ("< answer >4< /answer > and <ANSWER>3</Answer>", ("3", "tag")),
     ],
 )
 def test_an_answer_is_read(text: str, found: tuple[str, str]) -> None:
@@ -66,6 +75,14 @@ def test_no_answer_has_a_reason(text: str, reason: str) -> None:
     assert read_answer(text) == Missing(reason)
 
 
+def test_why_an_answer_was_read_is_said() -> None:
+    texts = ["<answer>3</answer>", r"\boxed{3}", "Answer: 3", "The answer is 3"]
+    reasons = [found.reason for text in texts if isinstance(found := read_answer(text), Found)]
+    assert len(set(reasons)) == 4
+    assert reasons[0] == "The only <answer> block."
+    assert all(reason.startswith("No <answer> block") for reason in reasons[1:])
+
+
 DIGIT = {
     1.0: [
         "3", "three", "Three.", "There are 3 objects remaining.", "3.0", "$3$", r"\boxed{3}", "**3**", "3 cm", "+3",
@@ -78,9 +95,9 @@ DIGIT = {
         "3rd", "third", "x_3", "3:00", "2^3", "3²", "10^3", "B3", "not 3", "It is not 3", "isn't 3", "3 or 4", "3, 4",
         "3 4", "3-4", "4", "none", "", "   ", "option 3", "one half", "three quarters", "4 + 4", "9" * 1_500, "3" * 5_000,
         "I do not know", "more than 3", "at least 3", "no more than 3", "≥3", "> 3", "3+", "3 or more",
-        "3 and a half", "3 thousand", "3 dozen", "the answer is 4, not 3", "4 = 3 + 1",
+        "3 and a half", "3 thousand", "3 dozen", "the answer is 4, not 3", "4 = 3 + 1", "between 3 and 4",
     ],
-    None: ["between 3 and 4", "three cubes and two balls"],
+    None: ["three cubes and two balls", "it fell from 4 to 3"],
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,10 @@ from typing import Any
 import native
 import pytest
 from chat_server import ChatServer, Reply
+from hub_server import HubServer
 from sums_project import image_urls, rows_of, said_to
 
+import vlaa_thinking
 from vlaa_thinking import BuildResult, Project, build
 from vlaa_thinking.record import ANSWER_TYPES
 
@@ -67,12 +71,12 @@ def same(text: str) -> str:
     return re.sub(r"\s|(?<=\.\d)0\b", "", text.lower())
 
 
-def paper_project(folder: Path, url: str) -> Project:
-    """Copy the default project, with the nine sets in folders beside it and its models on a server."""
+def paper_project(folder: Path, url: str, *, folders: bool = True) -> Project:
+    """Copy the default project, with its models on a server, and the nine sets in `folders` or on the Hub."""
     project = Project.default().copy(folder)
     collect = folder / "generators/1_collect.toml"
     text = collect.read_text(encoding="utf-8")
-    for name, made in native.sets().items():
+    for name, made in native.sets().items() if folders else ():
         native.put(folder / "data" / name, made.folder)
         text = text.replace(f"\n[source.{name}]\n", f'\n[source.{name}]\npath = "data/{name}"\n')
     collect.write_text(text, encoding="utf-8")
@@ -210,3 +214,28 @@ def test_doubt_sends_a_row_to_rl(built: Built) -> None:
     row = _row(built.splits["rl/train"], "Add 2 red cubes")
     assert row["cues"] == ["wait", "again"]
     assert _row(built.splits["sft/train"], "Remove all small things")["cues"] == []
+
+
+def test_a_few_rows_are_built_straight_from_the_hub(tmp_path: Path) -> None:
+    with HubServer() as hub, ChatServer(play) as server:
+        for made in native.sets().values():
+            hub.add(made.hf, made.hub)
+        paper_project(tmp_path / "project", server.url, folders=False)
+        words = ["build", "project", "--profile", "paper", "--limit", "18", "--out", "set"]
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "vlaa_thinking", *words],
+            cwd=tmp_path,
+            env={
+                **hub.environment,
+                **dict.fromkeys(KEYS, "sk-loopback"),
+                "PYTHONPATH": str(Path(vlaa_thinking.__file__).parents[1]),
+            },
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [row for rows in rows_of(tmp_path / "set").values() for row in rows]
+    assert Counter(row["source"] for row in rows) == dict.fromkeys(native.sets(), 2)
+    assert len([row for row in rows if "step" not in row]) >= 12

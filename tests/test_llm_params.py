@@ -1,6 +1,7 @@
 """What a model takes is data: each wrong parameter is turned down as its real server does, and TOML puts it right."""
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,8 +15,9 @@ from messages_server import MessagesServer
 from sums_project import ROLES, solve, sum_row, sums_project, write_rows
 from test_anthropic import play
 
-from vlaa_thinking import build
+from vlaa_thinking import Project, build, toml
 from vlaa_thinking.errors import ModelError, SetupError
+from vlaa_thinking.settings import Model
 
 Body = dict[str, Any]
 
@@ -400,3 +402,22 @@ def test_a_connection_that_nobody_takes_up_is_given_up_soon(tmp_path: Path) -> N
         project = sums_project(tmp_path / "p", url, count=1, connect_timeout=0.2, tries=2)
         with pytest.raises(ModelError, match=r'"eye" never answered: .*[Tt]imeout.*base_url is right'):
             build(project, out=tmp_path / "out")
+
+
+# --- the manual ----------------------------------------------------------------------------------------------
+
+
+def test_the_cures_in_the_manual_are_read_as_they_stand(tmp_path: Path) -> None:
+    manual = (Project.default().root / "generators/README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(\[model\..*?)```", manual, re.DOTALL)
+    models = tmp_path / "models.toml"
+    models.write_text(re.sub(r"^(\[model\..*)$", r'\1\napi = "openai"', block, flags=re.MULTILINE))
+    table = toml.read(models, "models.toml").sub("model")
+    found = {name: table.sub(name).into(Model) for name in table.values}
+    assert found["gpt-5-mini"].max_tokens_field == "max_completion_tokens"
+    assert (
+        found["claude-sonnet-4-5"].params["thinking"]["budget_tokens"]
+        < found["claude-sonnet-4-5"].params["max_tokens"]
+    )
+    assert not found["deepseek-chat"].structured
+    assert all(model.omit == ("temperature",) for name, model in found.items() if "deepseek" not in name)

@@ -220,6 +220,21 @@ class Cache:
         with self._lock:
             return self._db.execute(query, (who,)).fetchone() is not None
 
+    def asked_of(self, who: str) -> Iterator[bytes]:
+        """Give the canonical forms of what this model answered, the latest first."""
+        last = 1 << 62
+        query = (
+            "SELECT rowid, asked FROM answers WHERE who = ? AND status < 400 AND rowid < ? "
+            "ORDER BY rowid DESC LIMIT 100"
+        )
+        while True:
+            with self._lock:
+                lot = self._db.execute(query, (who, last)).fetchall()
+            if not lot:
+                return
+            last = lot[-1][0]
+            yield from (zlib.decompress(asked) for _, asked in lot)
+
     def image(self, sha256: bytes) -> dict[str, Any] | None:
         """Return what was found out about an image."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
+
+NEAR = 0.1
+"""How near a plan should come to what a build then costs: where it does not, a larger sample is proposed."""
 
 
 C = TypeVar("C")
@@ -203,10 +207,18 @@ def foretell(plan: Plan, console: Console) -> None:
         )
     if plan.sampled:
         say(f"{plan.rows:,} rows; foretold from {plan.sampled:,} whose whole way is known.")
+        if plan.within is not None:
+            say(f"19 times out of 20, what is left costs within {plan.within:.0%} of what is expected.")
+        if plan.within is not None and plan.within > NEAR:
+            enough = min(plan.rows, math.ceil(plan.sampled * (plan.within / NEAR) ** 2))
+            say(f"--sample {enough} would bring that to about {NEAR:.0%}; rows that were run already count.")
     else:
         say(f"{plan.rows:,} rows; foretold by rules of thumb: --sample 50 runs 50 rows and knows better.")
-    if plan.expected is None:
-        say("A price is not known: set input_price and output_price of that model in generators/models.toml.")
+    for model in sorted({step.model for step in plan.steps if step.expected is None}):
+        say(
+            f'The price of the model "{model}" is not known: set input_price and output_price (US dollars per million '
+            f"tokens) in [model.{model}] of generators/models.toml."
+        )
 
 
 def tell_difficulty(found: Difficulty, console: Console) -> None:

@@ -12,13 +12,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.certainty import Foretold, half_width, student
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.pipeline import walk
 from vlaa_thinking.prices import price_of
 from vlaa_thinking.result import Run
 from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.stop import run_to_end
-from vlaa_thinking.survey import Survey, Way, look_over
+from vlaa_thinking.survey import Stratum, Survey, Way, look_over
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,9 +44,6 @@ USUAL = {
 
 GUESS = 2.0
 """Without a sample a cost may be so many times larger or smaller."""
-
-SURE = 2.0
-"""With one, the range is so many standard errors wide on each side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +74,15 @@ class Plan:
     steps: tuple[PlanStep, ...]
     spent: float
     """US dollars that the sample cost."""
+    spread: float | None = None
+    """US dollars by which the whole may be off on either side, 19 times out of 20; None: it rests on rules of thumb."""
 
     @property
     def low(self) -> float | None:
         """US dollars at the least."""
-        return _sum([s.low for s in self.steps])
+        if self.spread is None or self.expected is None:
+            return _sum([s.low for s in self.steps])
+        return max(0.0, self.expected - self.spread)
 
     @property
     def expected(self) -> float | None:
@@ -90,7 +92,14 @@ class Plan:
     @property
     def high(self) -> float | None:
         """US dollars at the most."""
-        return _sum([s.high for s in self.steps])
+        if self.spread is None or self.expected is None:
+            return _sum([s.high for s in self.steps])
+        return self.expected + self.spread
+
+    @property
+    def within(self) -> float | None:
+        """The share of what is expected by which it may be off; None: it rests on rules of thumb, or has no price."""
+        return self.spread / self.expected if self.spread is not None and self.expected else None
 
 
 def plan(
@@ -143,24 +152,48 @@ async def _run_sample(setup: Setup, chosen: list[Record]) -> None:
 def _foretell(setup: Setup, survey: Survey) -> Plan:
     """Add up what is to be asked, from the calls that are known and the ways that are."""
     totals = {step: [0.0, 0.0, 0.0, 0.0] for step in ASKING}  # calls, input, output, variance of the cost
-    for (source, at), rows in survey.open.items():
-        ways = survey.known.get(source) or [w for known in survey.known.values() for w in known]
+    parts = []
+    for (stratum, at), rows in survey.open.items():
+        ways = survey.like(stratum)
         for step in _asking(setup)[ASKING.index(at) :]:
-            _add(totals[step], setup, survey, source, step, ways, rows=rows, at=at)
+            _add(totals[step], setup, survey, stratum, step, ways, rows=rows, at=at)
+        parts.append(_part(setup, survey, stratum, ways, rows=rows, at=at))
     known = [call for ways in survey.known.values() for way in ways for call in way.calls.get("curate", [])]
     tokens = _mean(survey.blind_tokens or [c[1] for c in known] or [USUAL["curate"][1]])
     totals["curate"][0] += survey.blind
     totals["curate"][1] += survey.blind * tokens
     totals["curate"][2] += survey.blind * _mean([c[2] for c in known] or [USUAL["curate"][2]])
     steps = tuple(_step(setup, survey, step, totals[step]) for step in _asking(setup))
-    return Plan(rows=survey.rows, sampled=_sampled(survey), steps=steps, spent=setup.counts.spent)
+    return Plan(
+        rows=survey.rows,
+        sampled=_sampled(survey),
+        steps=steps,
+        spent=setup.counts.spent,
+        spread=half_width(parts) if all(_price(setup, step) for step in _asking(setup)) else None,
+    )
+
+
+def _part(setup: Setup, survey: Survey, stratum: Stratum, ways: list[Way], *, rows: int, at: str) -> Foretold:
+    """Say what the known rows cost from the step `at` on, where a call that rows share is each one's in part."""
+    shared = survey.asked[stratum, at][0] / _draws(setup, at) / rows
+    costs = []
+    for way in ways:
+        if not way.calls.get(at):
+            continue
+        cost = 0.0
+        for step in _asking(setup)[ASKING.index(at) :]:
+            price = _price(setup, step)
+            paid = sum(price.of(c[1], c[2]) for c in way.calls.get(step, ())) if price else 0.0
+            cost += paid * (shared if step == at else 1.0)
+        costs.append(cost)
+    return Foretold(by=id(ways), rows=rows, costs=tuple(costs))
 
 
 def _add(
     total: list[float],
     setup: Setup,
     survey: Survey,
-    source: str,
+    stratum: Stratum,
     step: str,
     ways: list[Way],
     *,
@@ -176,7 +209,7 @@ def _add(
     units = float(rows)
     estimated = None
     if step == at:
-        first, estimated = survey.asked[source, at]
+        first, estimated = survey.asked[stratum, at]
         units = first / _draws(setup, step)  # rows may share a call; a truncated reply is asked for once more
         share = share if reached else float(_draws(setup, step))
     calls = units * share
@@ -230,8 +263,8 @@ def _step(setup: Setup, survey: Survey, step: str, total: list[float]) -> PlanSt
     expected = 0.0 if calls == 0 else None if price is None else price.of(tokens_in, tokens_out)
     low = high = expected
     if expected:
-        spread = SURE * math.sqrt(variance)
         guessed = _sampled(survey) < 2
+        spread = 0.0 if guessed else student(_sampled(survey) - 1) * math.sqrt(variance)
         low = expected / GUESS if guessed else max(0.0, expected - spread)
         high = expected * GUESS if guessed else expected + spread
     return PlanStep(

@@ -101,11 +101,20 @@ class ImageStore:
         path = self.path(sha256)
         temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         try:
-            temporary.write_bytes(data)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-        temporary.replace(path)
+            _write(temporary, data)
+            temporary.replace(path)
+        except OSError:  # a full disk: what is left of it would take room for ever
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, and make its folder where there is none."""
+    try:
+        path.write_bytes(data)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 @contextmanager

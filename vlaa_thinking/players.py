@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from vlaa_thinking.cache import Address, canonical, key_of
@@ -19,7 +19,7 @@ from vlaa_thinking.llm.wrap import Cached, Counted, Retrying, Standing
 from vlaa_thinking.log import Attempted, Logged
 from vlaa_thinking.prices import price_of
 from vlaa_thinking.settings import ALL_ROLES, Model
-from vlaa_thinking.steps import Player, params_of
+from vlaa_thinking.steps import Player, longer, params_of
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
@@ -176,6 +176,17 @@ def without_credentials(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
+def _took(cache: Cache, who: str, request: Request, limit: str) -> bool:
+    """Say whether a model has answered a request with these parameters, whatever its `limit` on the reply."""
+
+    def form(params: Mapping[str, Any], schema: Any) -> Any:  # noqa: ANN401 - any JSON
+        return json.loads(json.dumps([{k: v for k, v in params.items() if k != limit}, schema]))
+
+    wanted = form(request.params, request.schema)
+    asked = map(json.loads, cache.asked_of(who))
+    return any(form(said["params"], said["schema"]) == wanted for said in asked)
+
+
 def _see_params(settings: Settings, cast: Mapping[Role, Player], *, budget: bool) -> None:
     """Refuse parameters that cannot be sent, and with a budget a request that states no limit on its reply."""
     for step, prompt in settings.prompts.items():
@@ -222,7 +233,10 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
     attempted = Attempted(limited) if table.log else limited
     address = address_of(model, getattr(llm, "identity", None))
     who = address.who(model.params.get("model", model.model)) if address else None
-    standing = Standing(lambda: who is not None and table.cache.knows(who))
+    standing = Standing(
+        recorded=lambda: who is not None and table.cache.knows(who),
+        took=lambda request: who is not None and _took(table.cache, who, request, model.max_tokens_field),
+    )
     hint = (
         f"; see that its server runs and its base_url is right ({without_credentials(model.url)})"
         if model.url
@@ -231,7 +245,15 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
     retrying = Retrying(attempted, name=name, hint=hint, tries=model.tries, standing=standing, counts=counts)
     nest: LLM = Counted(retrying, counts)
     if address is not None:
-        nest = Cached(nest, table.cache, address, price=price, counts=counts, again=table.again)
+        nest = Cached(
+            nest,
+            table.cache,
+            address,
+            price=price,
+            counts=counts,
+            again=table.again,
+            longer=lambda request: longer(request, model),
+        )
     if table.log:
         nest = Logged(nest, table.log, name=name, address=address)
     return Player(name=name, llm=nest, gate=limited, model=model, address=address, own=own)

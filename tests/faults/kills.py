@@ -2,8 +2,8 @@
 
     PYTHONPATH=.:tests python tests/faults/kills.py --kills 20 --seed 0
 
-Runs follow one another on a folder, each killed at a moment drawn from the time that a whole build takes, until one of
-them finishes; then comes the next folder. A call was in flight at a kill if its reply was not yet written down: it was
+Runs follow one another on a folder, each killed at a moment drawn from the time between the first call and the end of a
+whole build, until one of them finishes; then comes the next folder. A call was in flight at a kill if its reply was not yet written down: it was
 not sent yet, or less than `CLOSE` seconds before.
 """
 
@@ -93,7 +93,7 @@ def kill_at_random(here: Path, *, kills: int, seed: int, rows: int, latency: flo
         project = sums_project(here / "p", server.url, count=rows, max_concurrency=4)
         began = time.monotonic()
         assert start(project, here / "whole").wait(120) == 0
-        takes = time.monotonic() - began
+        lead, takes = watch.calls[0][1] - began, time.monotonic() - began
         whole, tally.needed = files(here / "whole"), server.settled()
         while tally.kills < kills:
             out, before, in_flight = here / f"out-{tally.folders}", server.calls, 0
@@ -102,7 +102,7 @@ def kill_at_random(here: Path, *, kills: int, seed: int, rows: int, latency: flo
                 since = len(watch.calls)
                 process = start(project, out)
                 try:
-                    process.wait(rng.uniform(0, takes))
+                    process.wait(rng.uniform(lead, takes))
                     break
                 except subprocess.TimeoutExpired:
                     process.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from vlaa_thinking.steps.collect import next_row, open_source, options_of
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from vlaa_thinking.project import Project
@@ -70,11 +70,13 @@ def list_sources(
     `offline` asks nobody. The Hub is asked for each set once, and has `timeout` seconds to answer. Raises
     `ProjectError` for a project that cannot be read.
     """
-    sources = project.sources(preset)
-    with ThreadPoolExecutor(max(1, len(sources)), "source") as pool:
-        return list(
-            pool.map(lambda source: _facts(source, project.root, None if offline else timeout), sources)
-        )
+    facts = [
+        _facts(source, project.root) for source in project.sources(preset)
+    ]  # imports readers: not for threads
+    if offline:
+        return [known for known, _ in facts]
+    with ThreadPoolExecutor(max(1, len(facts)), "source") as pool:
+        return list(pool.map(lambda pair: _asked(*pair, project.root, timeout), facts))
 
 
 def show_source(
@@ -105,15 +107,15 @@ def _all(opened: Iterator[Row], source: Source) -> Iterator[Row]:
         yield row
 
 
-def _facts(source: Source, root: Path, timeout: float | None) -> SourceFacts:
+def _facts(source: Source, root: Path) -> tuple[SourceFacts, Mapping[str, Any]]:
+    """Say what is known of a source without asking anybody, and with which options it is read."""
     about = _about(source.reader)
     options = options_of(source, root)
     path, hf = options.get("path"), options.get("hf")
     place = str(path) if path else f"{hf} on the Hub" if hf else ""
-    reachable, reason = (None, "") if timeout is None else _reached(source, root, options, timeout)
     kind = options.get("answer_type")
     stated: tuple[Any, ...] = (kind,) if kind and kind != "auto" else ()
-    return SourceFacts(
+    facts = SourceFacts(
         name=source.name,
         reader=source.reader,
         title=about.title if about else source.name,
@@ -124,9 +126,10 @@ def _facts(source: Source, root: Path, timeout: float | None) -> SourceFacts:
         rows=(about.rows or None) if about else options.get("count"),
         size=about.size if about and not path else "",
         answer_types=about.answer_types if about else stated,
-        reachable=reachable,
-        reason=reason,
+        reachable=None,
+        reason="",
     )
+    return facts, options
 
 
 def _about(reader: str) -> About | None:
@@ -136,7 +139,15 @@ def _about(reader: str) -> About | None:
     return about if isinstance(about, About) else None
 
 
-def _reached(source: Source, root: Path, options: dict[str, Any], timeout: float) -> tuple[bool | None, str]:
+def _asked(facts: SourceFacts, options: Mapping[str, Any], root: Path, timeout: float) -> SourceFacts:
+    """Find out whether a source can be reached."""
+    reachable, reason = _reached(facts, options, root, timeout)
+    return replace(facts, reachable=reachable, reason=reason)
+
+
+def _reached(
+    source: SourceFacts, options: Mapping[str, Any], root: Path, timeout: float
+) -> tuple[bool | None, str]:
     """Say whether a source's files are there, without reading them."""
     path, hf = options.get("path"), options.get("hf")
     if path:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from vlaa_thinking.checks.algebra import same as same_answer
 from vlaa_thinking.checks.answer import Found, read_answer
+from vlaa_thinking.checks.mentions import is_refusal
 from vlaa_thinking.checks.number import read_number, same
 from vlaa_thinking.checks.plain import LIMIT, folded, plain
 from vlaa_thinking.checks.tokens import TooMuch
 from vlaa_thinking.record import Gold, Score
 
-_END = r"(?=\s*(?:[).,:;!?*]|$|\b(?:because|since|as|and|or|nor|but)\b))"
+_END = r"(?=\s*(?:[).,:;!?*\u2014]|\s-\s|$|\b(?:because|since|as|and|or|nor|but)\b))"
 _LETTER = r"\(?\s*([A-Z])(?![\w'])\s*\)?"
 _ALONE = re.compile(r"[(\[{<'\"]*\s*([A-Za-z])\s*[)\]}>'\".:,!]*")
 _MANY = re.compile(
@@ -32,7 +33,7 @@ _MENTIONS = tuple(
         r"\b(?i:option|choice|letter|alternative)s?\s*[:#]?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Zb-z])(?![\w']))",
         r"(?<!\w)(?:\(([A-Za-z])\))",
         r"(?m)^\s*([A-Za-z])\s*[).:](?=\s|$)",
-        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|definitely|certainly|clearly|surely|probably|not|but|no|so|thus|hence|therefore|both|either|neither|nor|it's|that's)\b|[:;\u2192\u21d2]|=>|\bi\.e\.,?)\s*[:,]?\s*{_LETTER}{_END}",
+        rf"(?i:\b(?:is|are|be|choose|chose|choosing|pick|picked|select|selected|with|answer|say|definitely|certainly|clearly|surely|probably|except|\w+n't|not|but|no|so|thus|hence|therefore|both|either|neither|nor|it's|that's)\b|[:;\u2192\u21d2]|=>|\bi\.e\.,?)\s*[:,]?\s*{_LETTER}{_END}",
         rf"(?<!\w){_LETTER}\s+(?i:is|seems|looks|would be|can(?:not|'t) be)\s+(?i:(?:not |the )*(?:correct|right|true|best|answer|only|wrong|incorrect|false))",
         rf"(?<!\w)[A-Z]\)?\s*(?:,|\bor\b|\band\b|/|&)\s*(?i:option\s|not\s)?{_LETTER}(?:{_END}|(?=\s+(?:is|are)\b))",
     )
@@ -48,7 +49,7 @@ _WRONG = re.compile(
     re.IGNORECASE,
 )
 _THING = re.compile(
-    r"\b(?:figure|fig|panel|part|subfigure|image|point|line|curve|angle|vertex|plot|vitamin|type|group|side)s?\.?\s*\(?$",
+    r"\b(?:figure|fig|panel|part|subfigure|image|point|line|curve|angle|vertex|plot|vitamin|type|group|side)s?\.?\s*(?:labell?ed|marked|named)?\s*\(?$",
     re.IGNORECASE,
 )
 _FORMULA = re.compile(r"[\\^=\u221a\u03c0\d]")
@@ -60,6 +61,8 @@ _CONCLUDES = re.compile(
 )
 _NOT = re.compile(r"\b(?:not|never|neither|cannot|no)\b|n't\b", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"(yes|no)[,.!]", re.IGNORECASE)
+_BOTH = re.compile(r"^(?:either|both) ", re.IGNORECASE)
+_NONE = re.compile(r"\b(?:none|neither) of (?:the|these|them)\b", re.IGNORECASE)
 _OR = re.compile(r"\s*(?:,\s*(?:or|and)\s|,|\bor\b|\band\b|(?<!\d)/(?!\d))\s*", re.IGNORECASE)
 
 
@@ -135,12 +138,12 @@ def _direct(text: str, choices: tuple[str, ...]) -> Reading | None:
     alone = _ALONE.fullmatch(text)
     if alone and by_text not in (None, alone[1].upper()):
         return Reading(frozenset(), "Both a letter and another option's text.", clear=False)
-    if (
-        by_text not in (None, "A")
-        and re.match(r"A [A-Z]", text)
-        and not choices[ord(by_text or "") - 65].startswith("A ")
-    ):
-        return Reading(frozenset(("A", by_text or "")), f"The letter A with the text of {by_text}.")
+    if by_text not in (None, "A") and text.startswith("A "):
+        option = choices[ord(by_text or "") - 65]
+        if text[2].isupper() and not option.startswith("A "):
+            return Reading(frozenset(("A", by_text or "")), f"The letter A with the text of {by_text}.")
+        if not re.match(r"(?:a|an|the) ", option, re.IGNORECASE):
+            return Reading(frozenset(), "The letter A, or an article.", clear=False)
     if alone or by_text:
         letter = alone[1].upper() if alone else by_text or ""
         return Reading(frozenset(letter), f"Chooses {letter}.")
@@ -154,7 +157,7 @@ def _by_texts(text: str, choices: tuple[str, ...]) -> Reading | None:
     """Read a text that ends in an option's text, offers several, or states a number that is none of them."""
     if not choices:
         return None
-    parts = [letter_of(part, choices) for part in _OR.split(text)[:10]]
+    parts = [letter_of(part, choices) for part in _OR.split(_BOTH.sub("", text))[:10]]
     letters = frozenset(letter for letter in parts if letter)
     if len(letters) > 1 and None not in parts:
         return Reading(letters, f"Names {_listed(letters)}.")
@@ -223,6 +226,8 @@ def _mentioned(text: str) -> Reading:
         return Reading(frozenset(named), f"Names {_listed(frozenset(named))}.")
     if denied:
         return Reading(frozenset(), "Only says what it is not.")
+    if is_refusal(text) or _NONE.search(text):
+        return Reading(frozenset(), "Chooses none.")
     return Reading(frozenset(), "Neither a letter nor an option's text.", clear=False)
 
 

@@ -19,6 +19,8 @@ _CUE = re.compile(
 )
 _EITHER = re.compile(r"\s*,?\s*(?:\bor\b|/|\bto\b|-|\()\s*(?:\bmaybe\b\s*)?", re.IGNORECASE)
 _TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=\d)")
+_BETWEEN = re.compile(r"\bbetween\b.+\band\b", re.IGNORECASE)
+_CHANGE = re.compile(r"\bfrom\b.+\bto\b", re.IGNORECASE)
 _NOTHING = re.compile(
     r"\bthere (?:are|is|will be) no\b|\bno (?:\w+ ){1,2}(?:are left|is left|left|remain)", re.IGNORECASE
 )
@@ -107,7 +109,10 @@ def _several(text: str, mentions: list[Mention], right: int) -> Score:
         return _compare(remaining.pop(), right)
     if right not in {whole(mention.number) for mention in kept}:
         return Score(value=0.0, reason="Other numbers.")
-    between = (text[left.end : later.start] for left, later in pairwise(kept))
-    if not re.search(r"[a-zA-Z]", text) or any(_EITHER.fullmatch(gap) for gap in between):
+    gaps = (text[left.end : later.start] for left, later in pairwise(kept))
+    offers = _BETWEEN.search(text) or (
+        not _CHANGE.search(text) and any(_EITHER.fullmatch(gap) for gap in gaps)
+    )
+    if offers or not re.search(r"[a-zA-Z]", text):
         return Score(value=0.0, reason="Offers several numbers.")
     return Score(value=None, reason="Several numbers, none stated as the answer.")

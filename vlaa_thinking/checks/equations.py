@@ -35,7 +35,9 @@ def same_equations(mine: tuple[Tree, ...], right: tuple[Tree, ...]) -> bool | No
             if name and name in names(other) and _solves(other, name, value):
                 return True
         return False if _degree(a) == _degree(b) is not None else None
-    except (NotRational, ZeroDivisionError):
+    except NotRational:
+        return None if names(a) == names(b) else False
+    except ZeroDivisionError:
         return None
 
 

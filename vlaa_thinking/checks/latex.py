@@ -74,7 +74,7 @@ _ABOUT = re.compile(r"^(?:\\approx|\u2248|~)\s*")
 _OR = re.compile(r"\s*[,;]?\s*(?<![\\a-zA-Z])(?:or|and)(?![a-zA-Z])\s*|\s*;\s*")
 _NEGATED = re.compile(r"\b(?:not|never|neither|cannot)\b|n't\b|\u2260|\\neq?\b", re.IGNORECASE)
 _TAIL = re.compile(
-    r"(?:\b(?:is|are|be|equals|gives|get|obtain|as|to|therefore|so|thus|hence)\b|:)\s*,?\s*(?P<text>[^:]+)$",
+    r".*(?:\b(?:is|are|be|equals|gives|get|obtain|as|to|therefore|so|thus|hence)\b|:)\s*,?\s*(?P<text>[^:]+)$",
     re.IGNORECASE,
 )
 

@@ -17,6 +17,9 @@ from vlaa_thinking.record import Gold, Score
 
 _SUMS = re.compile(r"[\d\s.,+\-*/^(){}%]|\\(?:frac|times|cdot|div|sqrt|pi)(?![a-zA-Z])")
 
+LONG = 300
+"""Characters of a formula that Math-Verify is still asked about; what is longer and unread by then is no answer."""
+
 
 def check(prediction: str, gold: Gold) -> Score:
     """Score an expression, an equation or a number, in any notation that means the same.
@@ -49,7 +52,7 @@ def exact(prediction: str, gold: Gold) -> Score | None:
 
 def _at_once(text: str, right: str, gold: Gold) -> Score | None:
     """Score what needs no reading, or is a number on both sides."""
-    if not text:
+    if not text or text == "\\boxed{}":
         return Score(value=0.0, reason="The answer is empty.")
     if _key(text) == _key(right):
         return Score(value=1.0, reason="Written as the gold answer is.")
@@ -140,7 +143,7 @@ def _ask(prediction: str, gold: Gold) -> Score:
     if isinstance(pair, Score):
         return pair
     left, target = (to_latex(side) for side in pair)
-    if left is None or target is None:
+    if left is None or target is None or max(len(left), len(target)) > LONG:
         return Score(value=None, reason="Math-Verify cannot read it.")
     return POOL.compare(left, target, gold.tolerance)
 

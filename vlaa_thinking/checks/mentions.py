@@ -27,14 +27,14 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _OF = re.compile(r"\d\s(?:\w+\s)?of\s(?:the\s|these\s|all\s)?$")  # the 4 in "3 of the 4"
-_ITEM = re.compile(r"(?m)^\s*\d{1,2}[.)](?=\s+\S)")
+_ITEM = re.compile(r"(?:^|\s)(\d{1,2})[.)](?=\s+\S)")
 _VAGUE = frozenset(("one", "none", "zero"))
 """Words that count only where nothing is in digits."""
 _PRONOUN = re.compile(
-    r"\b(?:the|this|that|which|each|no|any|another|only|every|other|larger|smaller)\s$", re.IGNORECASE
+    r"\b(?:the|this|that|which|each|no|any|another|the only|every|other|larger|smaller)\s$", re.IGNORECASE
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bnever|\u2260|!=|\\neq?"
+    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bnever|\banything but|\bother than|\bexcept(?: for)?|\u2260|!=|\\neq?"
     r"|\b(?:more|less|fewer|greater|larger|smaller) than|\bat (?:least|most)|\bover|\bunder|\bup to|\bnearly|\balmost"
     r"|[<>\u2264\u2265]=?|\\[lg]eq?)"
     r"\s*(?:be\s|exactly\s|equal to\s|just\s|only\s|=\s?)?$",
@@ -75,7 +75,7 @@ def numbers_in(text: str) -> list[Mention]:
     Left out are labels ("figure 3", "Step 2:", list items), ordinals, names ("B13", "3D"), times, dates and
     exponents; "one" after an article, or beside digits, is a pronoun.
     """
-    items = {match.end() for match in _ITEM.finditer(text)}
+    items = _items(text)
     found = [
         mention
         for match in _DIGITS.finditer(text)
@@ -89,6 +89,15 @@ def numbers_in(text: str) -> list[Mention]:
         and (mention := _mention(text, match)) is not None
     ]
     return sorted(found + words, key=lambda mention: mention.start)
+
+
+def _items(text: str) -> set[int]:
+    """Return where the numbers of a list end, that begins the text and counts from one."""
+    ends: set[int] = set()
+    for match in _ITEM.finditer(text):
+        if int(match[1]) == len(ends) + 1 and (ends or not match.start()):
+            ends.add(match.end())
+    return ends
 
 
 def _mention(text: str, match: re.Match[str]) -> Mention | None:

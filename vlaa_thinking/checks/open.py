@@ -18,6 +18,7 @@ _OPPOSITES = (
     "|inside outside|open closed|hot cold|black white|before after|above below|with without|over under|more less"
     "|high low|higher lower|maximum minimum|max min|positive negative|first last|am pm|a.m p.m|day night|import export"
     "|internal external|concave convex|horizontal vertical|input output|upper lower|former latter|buy sell|win lose"
+    "|hundred thousand|thousand million|million billion|billion trillion"
 )
 _PAIRS = [pair.split() for pair in _OPPOSITES.split("|")]
 _OPPOSITE_OF = {
@@ -43,6 +44,8 @@ def check(prediction: str, gold: Gold) -> Score:
         return Score(value=1.0, reason="An accepted string." if gold.answers else "The gold answer.")
     if len(prediction) > LIMIT:
         return Score(value=None, reason="A text that rules cannot judge.")
+    if any(_contrary(text, folded(answer)) for answer in accepted if read_number(answer) is None):
+        return Score(value=0.0, reason="The opposite of an accepted string.")
     scores = [_against(prediction, text, answer, listed=bool(gold.answers)) for answer in accepted]
     return _best(scores)
 
@@ -63,8 +66,6 @@ def _against(prediction: str, text: str, answer: str, *, listed: bool) -> Score:
     number = read_number(answer)
     if number is not None:
         return _numeric(prediction, text, number)
-    if _contrary(text, target):
-        return Score(value=0.0, reason="The opposite of an accepted string.")
     if not listed or _holds(text, target):
         return Score(value=None, reason="Not word for word an accepted answer.")
     return _close(text, target)
@@ -90,8 +91,12 @@ def _close(text: str, target: str) -> Score:
     closeness = anls(text, target)
     if closeness < THRESHOLD:
         return Score(value=None, reason="Far from every accepted string.")
-    if _figures(text) != _figures(target):
-        return Score(value=0.0, reason="Another number in it.")
+    mine, right = _figures(text), _figures(target)
+    if mine != right:
+        part = mine < right or right < mine
+        return Score(
+            value=None if part else 0.0, reason="A number less or more." if part else "Another number in it."
+        )
     pairs = list(zip(text.split(), target.split(), strict=False))
     if len(text.split()) == len(target.split()) and any(anls(*pair) < THRESHOLD for pair in pairs):
         return Score(value=None, reason="Another word in it.")
@@ -143,9 +148,9 @@ def _distance(a: str, b: str) -> int:
     return distance
 
 
-def _figures(text: str) -> list[str]:
-    """Return the numbers in a text, sorted, as they are written."""
-    return sorted(re.findall(r"\d+(?:[.,]\d+)*", text))
+def _figures(text: str) -> frozenset[str]:
+    """Return the words with digits in a text, as they are written."""
+    return frozenset(re.findall(r"\w*\d+(?:[.,]\d+)*\w*", text))
 
 
 def _contrary(a: str, b: str) -> bool:

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 from vlaa_thinking.record import Score
 
-SECONDS = 0.5
+SECONDS = 0.4
 """CPU time one comparison may take; by the clock, three times that."""
 
 PATIENCE = 5.0

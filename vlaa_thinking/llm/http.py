@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from importlib import import_module
 from time import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from vlaa_thinking.errors import ModelError, Transient, Uncharged
@@ -70,8 +70,16 @@ TALK = "X-Stainless-"
 SHORTEST_KEY = 8
 """Characters from which a key is one, and not a word that stands for none."""
 
-NO_QUOTA = ("insufficient_quota", "credit balance is too low")
-"""What OpenAI (in a 429's code) and Anthropic (in a 400's message) say when the account is empty."""
+NO_QUOTA = (
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "credit balance is too low",
+    "reached your specified API usage limits",
+    "organization has been disabled",
+)
+"""What OpenAI (in the code of a 429 or a 400) and Anthropic (in the words of a 400) say of an account that can pay
+for nothing: no fact about a row, though a 400 looks like one."""
 
 
 AT_ONCE = 256 * 1024
@@ -128,7 +136,7 @@ class Endpoint:
         sent = tuple(image.sha256 for image in images)
         try:
             session = self._session or await self._connected()
-            async with session.post(self._url, data=data) as response:
+            async with session.post(self._url, data=data, allow_redirects=False) as response:
                 content = self._without_key(await response.read())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             raise Uncharged(f"{type(exc).__name__}: {exc}"[:300]) from exc
@@ -137,7 +145,7 @@ class Endpoint:
         except aiohttp.ClientError as exc:
             raise Transient(f"{type(exc).__name__}: {exc}"[:300]) from exc
         self._note_rest(response.headers)
-        if not response.ok:
+        if response.status >= 300:
             return self._after_error(response.status, content, response.headers, sent)
         completion = Completion(api=self.api, body=content, sent=sent)
         try:
@@ -205,6 +213,14 @@ class Endpoint:
         detail = error_words(body)
         if any(words in detail for words in NO_QUOTA):
             raise ModelError(f'the account of the model "{self._name}" is used up: {detail}')
+        if status < 400:  # the key, and what is asked, go to the declared server alone
+            to = urlsplit(urljoin(self._url, headers.get("location", "")))
+            there = f"{to.scheme}://{to.netloc.rpartition('@')[2]}{to.path}".removesuffix(self._path)
+            raise ModelError(
+                f'the server of the model "{self._name}" answered {status} and points to {there}; no call is sent on '
+                f"to another address: if it is right, set it as base_url in [model.{self._name}] of "
+                "generators/models.toml"
+            )
         if status in CONTENT:
             return Completion(api=self.api, body=body, status=status, sent=sent)
         if status in PASSING or status >= 500:

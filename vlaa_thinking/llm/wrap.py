@@ -34,22 +34,32 @@ SILENT_SECONDS = 60.0
 
 
 class Standing:
-    """Whether a model ever answered: in this build, or in one whose answers are recorded."""
+    """What a model ever answered: in this build, or in one whose answers are recorded."""
 
-    def __init__(self, recorded: Callable[[], bool]) -> None:
-        """Ask `recorded` where this build knows of no answer."""
+    def __init__(
+        self, recorded: Callable[[], bool], took: Callable[[Request], bool] = lambda _: False
+    ) -> None:
+        """Where this build knows of no answer, ask `recorded`; and of one to parameters like these, `took`."""
         self._recorded = recorded
+        self._took = took
         self._answered = False
+        self._steps: set[str] = set()
+        """Steps that were answered: in one build all requests of a step have the same parameters."""
 
-    def note(self) -> None:
+    def note(self, request: Request) -> None:
         """Note that the model has answered."""
         self._answered = True
+        self._steps.add(request.step)
 
     @property
     def answered(self) -> bool:
         """Whether it ever answered."""
         self._answered = self._answered or self._recorded()
         return self._answered
+
+    def takes(self, request: Request) -> bool:
+        """Whether it ever answered a request with such parameters, so that a refusal must be for what was asked."""
+        return request.step in self._steps or self._took(request)
 
 
 class Cached:
@@ -64,10 +74,12 @@ class Cached:
         price: Price | None,
         counts: Counts,
         again: Collection[str] = (),
+        longer: Callable[[Request], Request | None] = lambda _: None,
     ) -> None:
         """Keep the answers of `inner` under `address`; `price` says what a spared one would have cost.
 
-        Stored replies that ended in a state of `again` are asked for anew, each once.
+        Stored replies that ended in a state of `again` are asked for anew, each once; not so a truncated one that
+        the `longer` request after it made good.
         """
         self._inner = inner
         self._cache = cache
@@ -75,6 +87,7 @@ class Cached:
         self._price = price
         self._counts = counts
         self._again = frozenset(again)
+        self._longer = longer
         self._rested_on: set[bytes] = set()
         """Keys of the answers that rows rest on: each is counted once."""
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
@@ -84,7 +97,7 @@ class Cached:
         asked = canonical(request, self._address)
         key = key_of(asked)
         known = self._cache.get(key)
-        if known is not None and not (self._again and self._is_outdated(key, known)):
+        if known is not None and not (self._again and self._is_outdated(key, request, known)):
             self._rest_on(key, request, known)
             self._spare(request, known)
             return known
@@ -113,9 +126,13 @@ class Cached:
         finally:
             del self._under_way[key]
 
-    def _is_outdated(self, key: bytes, known: Completion) -> bool:
-        """Whether a stored reply is of a state that is asked for anew, and this build has not done so yet."""
-        return known.state in self._again and key not in self._rested_on
+    def _is_outdated(self, key: bytes, request: Request, known: Completion) -> bool:
+        """Whether a stored reply ended its row's way in a state to be asked for anew, and this build has not yet."""
+        if known.state not in self._again or key in self._rested_on:
+            return False
+        further = self._longer(request) if known.state == "truncated" else None
+        later = self._cache.get(key_of(canonical(further, self._address))) if further else None
+        return later is None or later.status >= 400 or later.state in self._again
 
     def _spare(self, request: Request, completion: Completion) -> None:
         count = self._counts.role(request.role)
@@ -237,10 +254,15 @@ class Retrying:
         if not isinstance(completion, Completion):
             what = type(completion).__name__
             raise ModelError(f'the model "{self._name}" returned a {what}, not a Completion')
-        if completion.status >= 400 and not self._standing.answered:
-            message = f'the model "{self._name}" refused its first call ({completion.status}): {completion.reply.detail}'
-            raise ModelError(message)
-        self._standing.note()
+        if completion.status >= 400 and not self._standing.takes(request):
+            where = f"[model.{self._name}] of generators/models.toml"
+            keys = f"; see params, omit, max_tokens_field and structured in {where}" if self._hint else ""
+            raise ModelError(
+                f'the model "{self._name}" refused its first call in the step {request.step} ({completion.status}): '
+                f"{completion.reply.detail}{keys}"
+            )
+        if completion.status < 400:
+            self._standing.note(request)
         self._last_success, self._failures = time.monotonic(), 0
         return completion
 

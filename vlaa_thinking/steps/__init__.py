@@ -88,13 +88,12 @@ class Context:
 
     async def _whole(self, player: Player, request: Request) -> Completion:
         completion = await player.llm(request)
-        field = player.model.max_tokens_field
-        limit = request.params.get(field)
-        if completion.state != "truncated" or not isinstance(limit, int):
+        further = longer(request, player.model) if completion.state == "truncated" else None
+        if further is None:
             return completion
-        longer = await player.llm(replace(request, params={**request.params, field: limit * MORE_TOKENS}))
+        second = await player.llm(further)
         # A server that has no room for more turns the second request down: the first reply stands.
-        return completion if longer.status >= 400 else longer
+        return completion if second.status >= 400 else second
 
     def _image(self, picture: Picture) -> Image:
         return Image(
@@ -174,6 +173,15 @@ def _corrected(request: Request, completion: Completion) -> Request:
     wish = "That is not the JSON object that was asked for. Reply with that object alone, and with nothing around it."
     turns = (Message(role="assistant", text=completion.text), Message(role="user", text=wish))
     return replace(request, messages=request.messages + turns)
+
+
+def longer(request: Request, model: Model) -> Request | None:
+    """Return the request that follows a truncated reply, with a larger limit; None where it states no limit."""
+    field = model.max_tokens_field
+    limit = request.params.get(field)
+    if not isinstance(limit, int):
+        return None
+    return replace(request, params={**request.params, field: limit * MORE_TOKENS})
 
 
 def params_of(asked: Mapping[str, Json], model: Model) -> dict[str, Json]:
