@@ -76,7 +76,7 @@ def list_sources(
     if offline:
         return [known for known, _ in facts]
     with ThreadPoolExecutor(max(1, len(facts)), "source") as pool:
-        return list(pool.map(lambda pair: _asked(*pair, project.root, timeout), facts))
+        return list(pool.map(lambda pair: _asked(pair[0], pair[1], project.root, timeout), facts))
 
 
 def show_source(
