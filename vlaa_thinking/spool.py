@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vlaa_thinking.record import CaptionSignals, Cue, Gold, Outcome, Picture, Record, Score
+from vlaa_thinking.record import CaptionSignals, Cue, Gold, Outcome, Picture, Record, Score, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,10 +23,11 @@ CREATE TABLE rows (
   key TEXT NOT NULL, copy INTEGER NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, answer_type TEXT NOT NULL,
   image TEXT, trace BLOB, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL,
   teacher_pass_rate REAL, policy_pass_rate REAL, rl_only INTEGER NOT NULL,
-  config TEXT, part TEXT, why TEXT, record TEXT NOT NULL,
-  PRIMARY KEY (key, copy)
-) WITHOUT ROWID
+  config TEXT, part TEXT, why TEXT, record TEXT NOT NULL
+)
 """
+
+_INDEX = "CREATE UNIQUE INDEX rows_in_order ON rows (key, copy)"  # rows are long: in the index they would be moved about
 
 LIVE = "live"
 """The status of a row that came through all steps and waits for `curate`."""
@@ -82,6 +83,7 @@ class Spool:
         self._db.execute("PRAGMA synchronous=OFF")
         if fresh:
             self._db.execute(_TABLE)
+            self._db.execute(_INDEX)
             self._db.execute("BEGIN")
 
     def put(self, record: Record, copy: int, kept: Decision | None = None) -> None:
@@ -245,8 +247,10 @@ def _ended(record: Record, status: str, code: str, why: str | None) -> Record:
     outcome = Outcome(
         status="kept" if status == "kept" else "dropped", step="curate", code=code, reason=why or ""
     )
-    return replace(record, outcome=outcome)
+    return changed(record, outcome=outcome)
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - json hands over what it cannot write
-    return {name: getattr(value, name) for name in value.__slots__}
+    return (
+        vars(value) if isinstance(value, Record) else {name: getattr(value, name) for name in value.__slots__}
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from vlaa_thinking.pipeline import walk
 from vlaa_thinking.places import Places
 from vlaa_thinking.players import nobody, recalling
 from vlaa_thinking.project import Project
+from vlaa_thinking.record import changed
 from vlaa_thinking.settings import ALL_ROLES, Model
 from vlaa_thinking.setup import context_of
 from vlaa_thinking.spool import Spool
@@ -121,7 +122,7 @@ def _start(record: Record) -> Record:
     made |= {"answer_text", "word_gap", "word_edits", "score", "second", "outcome"}
     made |= {"caption_signals", "draw", "teacher_pass_rate", "policy_pass_rate"}
     blank: dict[str, Any] = dict.fromkeys(made)
-    return replace(record, cues=(), models=(), **blank)
+    return changed(record, cues=(), models=(), **blank)
 
 
 def _player(role: Role, settings: Settings, noted: dict[str, Any], cache: Cache, told: Told) -> Player:

@@ -4,7 +4,7 @@
 
 Runs follow one another on a folder, each killed at a moment drawn from the time between the first call and the end of a
 whole build, until one of them finishes; then comes the next folder. A call was in flight at a kill if its reply was not yet written down: it was
-not sent yet, or less than `CLOSE` seconds before.
+not sent yet, or less than `close` seconds before.
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ if TYPE_CHECKING:
 
     from vlaa_thinking import Project
 
-CLOSE = 0.05
-"""Seconds that a reply takes, at most, from the server to the file of the answers."""
-
 
 class Watch:
     """Plays all models, each reply after `latency` seconds, and notes when it was under way."""
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latency: float, close: float) -> None:
         self.latency = latency
+        self.close = close
+        """Seconds that a reply takes, at most, from here to the file of the answers."""
         self.calls: list[tuple[str, float, float]] = []
         """The request, and when it came and was answered."""
         self._lock = threading.Lock()
@@ -56,7 +55,7 @@ class Watch:
     def in_flight(self, moment: float, since: int) -> int:
         """Count the calls, from number `since` on, that were in flight at a moment."""
         spans = [(began, ended) for _, began, ended in self.calls[since:]]
-        return sum(began <= moment + CLOSE and ended >= moment - CLOSE for began, ended in spans)
+        return sum(began <= moment + self.close and ended >= moment - self.close for began, ended in spans)
 
 
 @dataclass
@@ -86,9 +85,11 @@ def start(project: Project, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def kill_at_random(here: Path, *, kills: int, seed: int, rows: int, latency: float) -> Tally:
+def kill_at_random(
+    here: Path, *, kills: int, seed: int, rows: int, latency: float, close: float = 0.05
+) -> Tally:
     """Kill `kills` builds in the folder `here`; each folder is finished at the end."""
-    rng, tally, watch = random.Random(seed), Tally(), Watch(latency)
+    rng, tally, watch = random.Random(seed), Tally(), Watch(latency, close)
     with ChatServer(watch) as server:
         project = sums_project(here / "p", server.url, count=rows, max_concurrency=4)
         began = time.monotonic()

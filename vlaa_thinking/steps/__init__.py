@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlaa_thinking.llm import Image, Json, Message, Request
-from vlaa_thinking.record import Picture, Record
+from vlaa_thinking.record import Picture, Record, changed
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -84,7 +84,7 @@ class Context:
         completion = await self._whole(player, request)
         if schema is not None and completion.state == "ok" and parse(completion.text, schema) is None:
             completion = await self._whole(player, _corrected(request, completion))
-        return replace(record, models=(*record.models, (role, player.name))), completion
+        return changed(record, models=(*record.models, (role, player.name))), completion
 
     async def _whole(self, player: Player, request: Request) -> Completion:
         completion = await player.llm(request)

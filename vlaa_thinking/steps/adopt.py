@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.record import changed
 from vlaa_thinking.steps.rewrite import TAGS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def adopt(record: Record, _: Context) -> Record:
         evidence = f"{reasoning}\n{response}"[max(0, tag.start() - 200) : tag.end() + 200]
         return record.drop("distill", "tag_in_text", reason, evidence)
     free = record.gold.answer_type == "open"
-    return replace(
+    return changed(
         record,
         teacher_reasoning=reasoning,
         teacher_response=response,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.record import CaptionSignals
+from vlaa_thinking.record import CaptionSignals, changed
 from vlaa_thinking.steps import picture_of, unfinished
 
 if TYPE_CHECKING:
@@ -23,13 +22,13 @@ async def caption(record: Record, ctx: Context) -> Record:
     rule = ctx.settings.caption
     given = record.source_caption or record.text_question
     if given is not None:
-        return replace(record, caption=given, caption_signals=signals(given, rule.refusals))
+        return changed(record, caption=given, caption_signals=signals(given, rule.refusals))
     values = {"notes": record.notes or NO_NOTES}
     record, reply = await ctx.ask("caption", record, values, picture=picture_of(record))
     if reply.state != "ok":
         return unfinished(record, "caption", reply)
     found = signals(reply.text, rule.refusals)
-    record = replace(record, caption=reply.text, caption_signals=found)
+    record = changed(record, caption=reply.text, caption_signals=found)
     if found.refusal and rule.drop_refusals:
         return record.drop("caption", "refused", "caption: the model refused in words", reply.text[:500])
     return record

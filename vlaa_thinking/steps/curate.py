@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.errors import ProjectError
-from vlaa_thinking.record import Cue, Record
+from vlaa_thinking.record import Cue, Record, changed
 from vlaa_thinking.spool import Decision, Fact
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ def mark(record: Record, rule: CueRule) -> Record:
         text = f"{text}\n{record.teacher_response or ''}"
     lower = text.lower()  # a search for plain text is many times as fast as a pattern
     if not any(phrase.lower() in lower for phrase in rule.phrases):
-        return replace(record, cues=())
+        return changed(record, cues=())
     cues = tuple(Cue(phrase=_named(m, rule), start=m.start()) for m in _pattern(rule).finditer(text))
-    return replace(record, cues=cues)
+    return changed(record, cues=cues)
 
 
 def refuse_unmeasured(settings: Settings, cast: Container[Role]) -> None:

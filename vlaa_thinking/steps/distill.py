@@ -7,10 +7,10 @@ step 5; one is kept, by the rule in generators/3_distill.md, and the share that 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.checks.answer import Found, read_answer
+from vlaa_thinking.record import changed
 from vlaa_thinking.sources.text import repaired
 from vlaa_thinking.steps import every, unfinished
 from vlaa_thinking.steps.question import question_text
@@ -32,7 +32,7 @@ async def distill(record: Record, ctx: Context) -> Record:
     least = ctx.settings.verifiers[record.gold.answer_type].pass_
     kept = _kept([(draw, value is not None and value >= least) for draw, value in draws], ctx)
     rate = pass_rate([value for _, value in draws], least)
-    return replace(draws[kept][0], draw=kept, teacher_pass_rate=rate)
+    return changed(draws[kept][0], draw=kept, teacher_pass_rate=rate)
 
 
 def pass_rate(values: Sequence[float | None], least: float) -> float | None:
@@ -51,7 +51,7 @@ async def _draw(record: Record, ctx: Context, sample: int) -> Record:
     reasoning, response = reply.reasoning, reply.text
     if not reasoning:
         reasoning, response = headless_thinking(response)
-    record = replace(record, teacher_reasoning=reasoning, teacher_response=response)
+    record = changed(record, teacher_reasoning=reasoning, teacher_response=response)
     if not reasoning:
         return record.drop(
             "distill", "no_reasoning", "distill: the reply holds an answer and no reasoning", response[:500]
@@ -61,7 +61,7 @@ async def _draw(record: Record, ctx: Context, sample: int) -> Record:
         return record.drop(
             "distill", "no_answer", f"distill: no answer could be read: {found.reason}", response[-500:]
         )
-    return replace(record, prediction=found.text, found_by=found.how)
+    return changed(record, prediction=found.text, found_by=found.how)
 
 
 async def _scored_draw(record: Record, ctx: Context, sample: int) -> tuple[Record, float | None]:
@@ -70,7 +70,7 @@ async def _scored_draw(record: Record, ctx: Context, sample: int) -> tuple[Recor
     if draw.outcome is not None:
         return draw, 0.0
     judged, score = await verdict(draw, draw.prediction or "", ctx, rules=ctx.settings.verify.rules)
-    return replace(draw, models=judged.models), score.value
+    return changed(draw, models=judged.models), score.value
 
 
 def _kept(draws: Sequence[tuple[Record, bool]], ctx: Context) -> int:

@@ -18,14 +18,17 @@ def leak_in(text: str, rule: LeakRule) -> str | None:
     # Most texts hold none of the phrases, and a search for plain text is many times as fast as a pattern.
     folded = " ".join(text.lower().replace("\u2019", "'").split())
     for leaks in rule.language.values():
-        there = tuple(phrase for stem, phrase in _stems(leaks.phrases) if stem in folded)
-        if not there:
-            continue
-        meant = [m.span() for m in _pattern(leaks.unless, leaks.match).finditer(text)]
-        for hit in _pattern(there, leaks.match).finditer(text):
+        phrases, unless = _held(leaks.phrases, folded), _held(leaks.unless, folded)
+        meant = [m.span() for m in _pattern(unless, leaks.match).finditer(text)] if phrases and unless else []
+        for hit in _pattern(phrases, leaks.match).finditer(text) if phrases else ():
             if not any(start <= hit.start() and hit.end() <= end for start, end in meant):
                 return hit[0]
     return None
+
+
+def _held(phrases: tuple[str, ...], folded: str) -> tuple[str, ...]:
+    """Leave out the phrases that a text cannot hold."""
+    return tuple(phrase for stem, phrase in _stems(phrases) if stem in folded)
 
 
 @lru_cache(maxsize=32)

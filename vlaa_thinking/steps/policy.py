@@ -7,11 +7,12 @@ nothing from the row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.checks.answer import Found, read_answer
 from vlaa_thinking.errors import NoReply
+from vlaa_thinking.record import changed
 from vlaa_thinking.sources.text import repaired
 from vlaa_thinking.steps import every, picture_of
 from vlaa_thinking.steps.distill import pass_rate
@@ -36,7 +37,7 @@ async def measure(record: Record, ctx: Context, values: Mapping[str, str] | None
     samples = range(ctx.settings.curate.policy.samples)
     draws = await every([_draw(record, ctx, asked, picture_of(record), sample) for sample in samples])
     rate = pass_rate([value for _, value in draws], ctx.settings.verifiers[record.gold.answer_type].pass_)
-    return replace(record, models=draws[0][0].models, policy_pass_rate=rate)
+    return changed(record, models=draws[0][0].models, policy_pass_rate=rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,4 +100,4 @@ async def _draw(
     if not isinstance(found, Found):
         return record, 0.0
     judged, score = await verdict(record, found.text, ctx, rules=True)
-    return replace(record, models=judged.models), score.value
+    return changed(record, models=judged.models), score.value

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.record import changed
 from vlaa_thinking.sources.text import repaired
 from vlaa_thinking.steps import unfinished
 from vlaa_thinking.steps.leak import leak_in
@@ -40,13 +41,13 @@ async def rewrite(record: Record, ctx: Context) -> Record:
         evidence = whole[max(0, tag.start() - 200) : tag.end() + 200]
         return record.drop("rewrite", "tag_in_text", reason, evidence)
     if rule.send == "leaks" and leak_in(whole, leaks) is None:
-        return replace(record, reasoning=reasoning, answer_text=answer, word_gap=0, word_edits=0)
+        return changed(record, reasoning=reasoning, answer_text=answer, word_gap=0, word_edits=0)
     sent = _Text(reasoning=reasoning, answer=answer if _goes_along(record, ctx, answer) else None)
     record, reply = await ctx.ask("rewrite", record, {"text": sent.whole})
     if reply.state != "ok":
         return unfinished(record, "rewrite", reply)
     text = repaired(reply.text).strip()
-    record = replace(record, word_gap=len(words(text)) - len(words(sent.whole)))
+    record = changed(record, word_gap=len(words(text)) - len(words(sent.whole)))
     if rule.guard == "strict":
         quick = len(text) <= AT_ONCE
         count = (
@@ -54,7 +55,7 @@ async def rewrite(record: Record, ctx: Context) -> Record:
             if quick
             else await asyncio.to_thread(_edits, sent.whole, text, rule)
         )
-        record = replace(record, word_edits=count)
+        record = changed(record, word_edits=count)
     return _taken(record, sent, text, ctx)
 
 
@@ -109,7 +110,7 @@ def _taken(record: Record, before: _Text, reply: str, ctx: Context) -> Record:
         reason = f'rewrite: the text still speaks of what was read, not seen: "{leak}"'
         return record.drop("rewrite", "leak", reason, evidence)
     answer = _answer(record) if after.answer is None else after.answer
-    return replace(record, reasoning=after.reasoning, answer_text=answer)
+    return changed(record, reasoning=after.reasoning, answer_text=answer)
 
 
 def _answer(record: Record) -> str:

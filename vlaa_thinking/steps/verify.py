@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.record import changed
 from vlaa_thinking.steps.verdict import by_judge, verdict
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ async def verify(record: Record, ctx: Context) -> Record:
     record, score = await verdict(record, said, ctx, rules=rule.rules)
     if record.outcome is not None:
         return record
-    record = replace(record, score=score)
+    record = changed(record, score=score)
     if score.value is None:
         reason = f"verify: no rule can score the answer: {score.reason}"
         return record.drop("verify", "not_scored", reason, _evidence(record, said))
     if score.how == "rule" and record.is_within(rule.both):
         asked, second = await by_judge(record, said, ctx)
-        record = replace(record, models=asked.models, second=None if second.value is None else second)
+        record = changed(record, models=asked.models, second=None if second.value is None else second)
     if score.value < verifier.pass_:
         reason = f"verify, by {score.how}: {score.reason}"
         return record.drop("verify", "wrong_answer", reason, _evidence(record, said))
