@@ -32,8 +32,11 @@ def words(text: str) -> list[str]:
 
 def numbers(text: str) -> Counter[str]:
     """Count the numbers of a text, in digits or spelt in English; "one" is mostly a pronoun, and left out."""
-    begins = (run.partition("-")[0] for run in _RUN.findall(text.lower()))  # "twenty-one" counts as twenty
-    return Counter([*_NUMBER.findall(text), *(word for word in begins if word in _SPELT)])
+    runs = _RUN.findall(text.lower())
+    spelt = [
+        word for run in runs if (word := run.partition("-")[0]) in _SPELT
+    ]  # "twenty-one" counts as twenty
+    return Counter(_NUMBER.findall(text) + spelt)
 
 
 def edits(before: Sequence[str], after: Sequence[str], most: int) -> int | None:
