@@ -6,6 +6,7 @@ run's calls. Rows are streamed in key order, so memory does not grow with their 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -143,12 +144,29 @@ def write_splits(
     return splits
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest with the size and hash of every other file; it is what says that a folder is whole."""
+def hash_data(folder: Path, splits: Sequence[Split]) -> dict[str, str]:
+    """Hash the files that hold rows, by their names below the folder."""
+    return {name: hash_file(folder / name) for split in splits for name in split.files}
+
+
+def root_of(hashes: Mapping[str, str]) -> str:
+    """Return the one hash that stands for all rows: of what `sha256sum */*.parquet` prints, sorted by name."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_manifest(
+    folder: Path, manifest: Mapping[str, Any], hashes: Mapping[str, str] | None = None
+) -> None:
+    """Write the manifest with the size and hash of every other file; it is what says that a folder is whole.
+
+    `hashes` are those of files that were hashed already, by their names below the folder.
+    """
+    known = hashes or {}
+    names = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
     files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        name: {"bytes": path.stat().st_size, "sha256": known.get(name) or hash_file(path)}
+        for name, path in names.items()
     }
     text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
     temporary = folder / f"{MANIFEST}.part"
