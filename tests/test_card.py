@@ -18,7 +18,7 @@ from PIL import Image
 from sums_project import sums_project, write_rows
 
 from vlaa_thinking import Project, build
-from vlaa_thinking.card import _code, _escaped
+from vlaa_thinking.markup import code, escaped
 from vlaa_thinking.errors import NoReply, ProjectError
 from vlaa_thinking.llm import Completion, Request
 from vlaa_thinking.llm.fake import Fake
@@ -191,7 +191,7 @@ def test_the_default_is_the_first_config_with_rows(mine: Path, tmp_path: Path) -
 
 def test_the_code_on_the_card_runs(demo: Path, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", parts(demo)[1], flags=re.DOTALL)
-    show = "print(len(sft['train']), len(rl['train']), len(rejected['train']))"
+    show = "print()\nprint(len(sft['train']), len(rl['train']), len(rejected['train']))"
     shutil.copytree(demo, tmp_path / "vlaa-dataset")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{code}\n{show}"],
@@ -204,7 +204,31 @@ def test_the_code_on_the_card_runs(demo: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     splits = manifest(demo)["splits"]
-    assert done.stdout.split() == [str(splits[c]["train"]["rows"]) for c in ("sft", "rl", "rejected")]
+    row, _, counts = done.stdout.strip().rpartition("\n\n")
+    assert counts.split() == [str(splits[c]["train"]["rows"]) for c in ("sft", "rl", "rejected")]
+    assert re.fullmatch(r".+ \S+ \(\d+, \d+\)", row)
+
+
+def test_the_command_on_the_card_prints_the_root_hash(demo: Path) -> None:
+    command = next(c for c in re.findall(r"```sh\n(.*?)```", parts(demo)[1], flags=re.DOTALL) if "256" in c)
+    done = subprocess.run(["bash", "-c", command], cwd=demo, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == manifest(demo)["root_sha256"]
+    assert parts(demo)[1].count(manifest(demo)["root_sha256"]) == 2
+
+
+def test_the_root_hash_is_of_the_rows_alone(mine: Path, tmp_path: Path) -> None:
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    before = manifest(tmp_path / "set")
+    change(mine, "cards/6_curate.toml", r"^tags = .*$", 'tags = ["another"]')
+    change(mine, "cards/6_curate.toml", r"^about = .*$", 'about = "Another card."')
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    after = manifest(tmp_path / "set")
+    assert before["files"]["README.md"] != after["files"]["README.md"]
+    assert before["root_sha256"] != after["root_sha256"]  # for the rows name the hash of the file with the tags
+    change(mine, "cards/dataset.md.jinja", r"\Z", "One line more.")
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    assert manifest(tmp_path / "set")["root_sha256"] == after["root_sha256"]
 
 
 def test_the_funnel_on_the_card_adds_up(demo: Path) -> None:
@@ -251,8 +275,9 @@ def test_hashes_on_the_card_are_those_of_the_project(demo: Path) -> None:
 def test_no_cell_is_empty_and_nothing_is_left_to_fill_in(demo: Path) -> None:
     assert all(cell for found in tables(demo) for row in found for cell in row.values())
     text = (demo / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)  # the prompts, which name what is filled in
     assert not re.search(
-        r"More Information Needed|TODO|TBD|path/or/name|None|\{\{|\{%|\bnull\b(?! where)", text
+        r"More Information Needed|TODO|TBD|path/or/name|None|\{\{|\{%|\bnull\b(?! where| in | without)", text
     )
 
 
@@ -317,7 +342,7 @@ def test_names_from_data_are_shown_as_they_are(mine: Path, tmp_path: Path) -> No
     assert (loaded[0]["source"], loaded[0]["source_license"]) == (NASTY, NASTY)
 
 
-@pytest.mark.parametrize("write", [str, _code])
+@pytest.mark.parametrize("write", [str, code])
 @pytest.mark.parametrize(
     "name", [NASTY, "a|b", "a\\|b", "ends in \\", "``", "a`b", "<!-- x", "&amp;", "- x", "a\n\n# b"]
 )
@@ -325,7 +350,7 @@ def test_any_name_stays_in_its_cell(write: Callable[[str], object], name: str) -
     made = (
         MarkdownIt("commonmark")
         .enable("table")
-        .render(f"| a | b |\n|---|---|\n| {_escaped(write(name))} | end |\n")
+        .render(f"| a | b |\n|---|---|\n| {escaped(write(name))} | end |\n")
     )
     cells = [plain(cell) for cell in re.findall(r"<td>(.*?)</td>", made, flags=re.DOTALL)]
     assert cells == [" ".join(name.split()), "end"]

@@ -86,7 +86,8 @@ class _Layout:
 
     def draw(self, pen: ImageDraw) -> None:
         """Draw it all."""
-        _write(pen, (MARGIN, MARGIN - 8), self._plot.title, TITLE, INK)
+        title = _cut(pen, self._plot.title, TITLE, WIDTH - 2 * MARGIN)
+        _write(pen, (MARGIN, MARGIN - 8), title, TITLE, INK)
         y = float(MARGIN + TITLE + 14)
         for text in self._about:
             _write(pen, (MARGIN, y), text, NOTE, SOFT)
