@@ -31,7 +31,11 @@ from vlaa_thinking.settings import CardText
         ),
         ("tags", '["Two\\nlines"]', "is no tag"),
         ("tags", '["TODO"]', '"TODO" is no tag'),
-        ("pretty_name", '"[More Information Needed]"', '"pretty_name" was never filled in: it says "More Inf'),
+        (
+            "pretty_name",
+            '"[More Information Needed]"',
+            '"pretty_name" was never filled in: it says "More Inf',
+        ),
         ("about", '"TODO: describe it"', '"about" was never filled in: it says "TODO"'),
         ("about", '" "', '"about" is empty: the card needs it'),
     ],
@@ -60,9 +64,7 @@ def test_a_wrong_card_stops_the_build_before_anything_is_paid(
         ("license_link", '"ours.txt"', '"license_link" must be a web address, not "ours.txt"'),
     ],
 )
-def test_an_own_licence_is_named_as_the_hub_wants_it(
-    tmp_path: Path, key: str, value: str, told: str
-) -> None:
+def test_an_own_licence_is_named_as_the_hub_wants_it(tmp_path: Path, key: str, value: str, told: str) -> None:
     path = Project.default().copy(tmp_path / "mine").root / "cards/6_curate.toml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("[card]\n", f"[card]\n{key} = {value}\n", 1), encoding="utf-8")
@@ -76,7 +78,7 @@ def test_a_models_terms_need_an_address(tmp_path: Path) -> None:
     changed = re.sub(r'(?m)^link = ".*"$', 'link = "javascript:alert(1)"', text, count=1)
     path.write_text(changed, encoding="utf-8")
     line = next(n for n, each in enumerate(changed.splitlines(), 1) if each.startswith("link ="))
-    told = f"generators/models.toml, line {line}: in [model.teacher.terms], \"link\" must be a web address"
+    told = f'generators/models.toml, line {line}: in [model.teacher.terms], "link" must be a web address'
     with pytest.raises(ProjectError, match=re.escape(told)):
         Project.open(tmp_path / "mine").settings()
 

@@ -20,7 +20,13 @@ MANIFEST: dict[str, Any] = {
     "rows": {"in": 100, "kept": 60, "dropped": 40, "failed": 0},
     "funnel": [
         {"step": "collect", "in": 100, "out": 100, "dropped": {}, "failed": 0},
-        {"step": "verify", "in": 100, "out": 60, "dropped": {"wrong_answer": 30, "not_scored": 10}, "failed": 0},
+        {
+            "step": "verify",
+            "in": 100,
+            "out": 60,
+            "dropped": {"wrong_answer": 30, "not_scored": 10},
+            "failed": 0,
+        },
     ],
     "sources": {"shapes": {"sft": 50, "rl": 10, "rejected": 40}},
     "licenses": {"shapes": "CC0-1.0"},
@@ -91,8 +97,18 @@ LONG = Plot(
     about="What is told " * 40,
     head=("source", "sft", "rl", "rejected"),
     lines=(
-        Line("a_very_long_name_of_a_source_" * 9, (Bar("sft", 0, 100, ""),), ("1,234,567", "9,999,999", "·"), "w" * 900),
-        Line("漢字 العربية 🤔", (Bar("rl", 0, 0.001, ""),), ("−5", "0", "1"), "a note of many words " * 20),
+        Line(
+            "a_very_long_name_of_a_source_" * 9,
+            (Bar("sft", 0, 100, ""),),
+            ("1,234,567", "9,999,999", "·"),
+            "w" * 900,
+        ),
+        Line(
+            "漢字 العربية 🤔",
+            (Bar("rl", 0, 0.001, ""),),
+            ("\N{MINUS SIGN}5", "0", "1"),
+            "a note of many words " * 20,
+        ),
         Line("", (), ("", "", "")),
     ),
     legend=(("sft", "sft"), ("rl", "rl")),
@@ -126,9 +142,21 @@ def test_labels_bars_and_figures_stand_apart(tmp_path: Path) -> None:
 
 
 BLINDNESS = {  # Machado, Oliveira and Fernandes (2009), severity 1: what is left of linear red, green and blue
-    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
-    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
-    "tritan": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
     "none": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
 }
 
@@ -154,5 +182,8 @@ def test_the_colours_of_a_plot_are_told_apart_by_all(sight: str, kinds: tuple[st
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in given]
         left = [sum(m * c for m, c in zip(row, linear, strict=True)) for row in BLINDNESS[sight]]
         seen.append(lab((max(left[0], 0), max(left[1], 0), max(left[2], 0))))
-    apart = [sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) ** 0.5 for pair in itertools.combinations(seen, 2)]
+    apart = [
+        sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) ** 0.5
+        for pair in itertools.combinations(seen, 2)
+    ]
     assert min(apart) > 15
