@@ -387,6 +387,8 @@ def test_licences_people_and_terms_are_named(mine: Path, tmp_path: Path) -> None
         in text
     )
     assert text.count(nasty) == 3
+    words = re.sub(r"```.*?```|`[^`]*`|\]\(.*?\)", "", parts(tmp_path / "set")[1], flags=re.DOTALL)
+    assert not re.search(r"[a-z]\.[A-Z]", words.replace(NASTY, ""))  # two sentences that ran together
     assert '<a href="https://a.example/b_c#d">terms</a>' in html
     assert "<b>" not in html
     assert html.count("<details>") == html.count("</details>") == 4

@@ -144,34 +144,41 @@ def write_splits(
     return splits
 
 
-def hash_data(folder: Path, splits: Sequence[Split]) -> dict[str, str]:
-    """Hash the files that hold rows, by their names below the folder."""
-    return {name: hash_file(folder / name) for split in splits for name in split.files}
-
-
-def root_of(hashes: Mapping[str, str]) -> str:
-    """Return the one hash that stands for all rows: of what `sha256sum */*.parquet` prints, sorted by name."""
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(hashes.items())]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def files_told(
+    folder: Path, known: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """Say of every file of a folder its size and SHA-256, by name; of those that are `known`, what is known."""
+    found = known or {}
+    paths = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        name: found.get(name) or {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+        for name, path in paths.items()
+    }
 
 
 def write_manifest(
-    folder: Path, manifest: Mapping[str, Any], hashes: Mapping[str, str] | None = None
+    folder: Path, manifest: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
     """Write the manifest with the size and hash of every other file; it is what says that a folder is whole.
 
-    `hashes` are those of files that were hashed already, by their names below the folder.
+    The files that are `known` by now are not hashed again.
     """
-    known = hashes or {}
-    names = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    files = {
-        name: {"bytes": path.stat().st_size, "sha256": known.get(name) or hash_file(path)}
-        for name, path in names.items()
-    }
+    files = files_told(folder, known)
     text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
     temporary = folder / f"{MANIFEST}.part"
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(folder / MANIFEST)
+
+
+def root_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the one hash that stands for all rows: of what `sha256sum */*.parquet` prints, sorted by name.
+
+    `files` are told as `files_told` does; those that hold no rows are left out.
+    """
+    lines = [
+        f"{told['sha256']}  {name}\n" for name, told in sorted(files.items()) if name.endswith(".parquet")
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _rows(

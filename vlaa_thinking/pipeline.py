@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import card
-from vlaa_thinking.dataset import hash_data, root_of, write_manifest, write_splits
+from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.keeping import beside_paper, kept_by_source
 from vlaa_thinking.markup import read_template
@@ -234,10 +234,10 @@ def _second_pass(
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
-    hashes = hash_data(places.next, splits)
-    manifest = card.manifest(setup, made, splits, spool, blind, root_of(hashes))
+    hashed = files_told(places.next)
+    manifest = card.manifest(setup, made, splits, spool, blind, root_of(hashed))
     card.write(places.next, settings, manifest, splits)
-    write_manifest(places.next, manifest, hashes)
+    write_manifest(places.next, manifest, hashed)
     setup.stop.raise_if_wanted()
     return made, places.put()
 

@@ -178,5 +178,12 @@ def _drawable(text: str, size: int) -> str:
 
 @cache
 def _has(letter: str, size: int) -> bool:
-    font = _font(size)
-    return letter == " " or bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))
+    return letter == " " or _shape(letter, size) != _shape("\uffff", size)
+
+
+def _shape(letter: str, size: int) -> bytes:
+    from PIL import Image, ImageDraw  # noqa: PLC0415 - heavy
+
+    sheet = Image.new("L", (2 * size, 2 * size))
+    ImageDraw.Draw(sheet).text((size // 2, size // 4), letter, font=_font(size), fill=255)
+    return sheet.tobytes()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
 from vlaa_thinking import card, toml
-from vlaa_thinking.dataset import hash_data, root_of, write_manifest, write_splits
+from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
 from vlaa_thinking.licensing import licensing
 from vlaa_thinking.markup import read_template
 from vlaa_thinking.project import RELEASE_CARD, Project
@@ -127,7 +127,7 @@ class Folder:
         for name, file in self._lists.items():
             file.close()
             (self._places.work / name).replace(target / name)
-        hashes = hash_data(target, splits)
+        hashed = files_told(target)
         sources = card.counted_by(self._spool, "source")
         origins = {o.name: o for o in (*ORIGINS.values(), UNKNOWN)}
         licenses = {name: origins[name].license for name in sources}
@@ -135,7 +135,7 @@ class Folder:
             "made_by": "vlaa-thinking",
             "version": vlaa_thinking.__version__,
             "imported": RELEASE,
-            "root_sha256": root_of(hashes),
+            "root_sha256": root_of(hashed),
             "inputs": [asdict(file) for file in files],
             "images": "embedded" if self._images else "to be fetched",
             "rows": {
@@ -161,7 +161,7 @@ class Folder:
             "project": self._settings.hashes,
         }
         card.write(target, self._settings, facts, splits, file=TEMPLATE)
-        write_manifest(target, facts, hashes)
+        write_manifest(target, facts, hashed)
         return self._places.put()
 
     def close(self) -> None:
