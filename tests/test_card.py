@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml  # type: ignore[import-untyped]
 from datasets import load_dataset, load_dataset_builder
@@ -18,10 +19,10 @@ from PIL import Image
 from sums_project import sums_project, write_rows
 
 from vlaa_thinking import Project, build
-from vlaa_thinking.card import _code, _escaped
 from vlaa_thinking.errors import NoReply, ProjectError
 from vlaa_thinking.llm import Completion, Request
 from vlaa_thinking.llm.fake import Fake
+from vlaa_thinking.markup import code, escaped
 
 ROLES = ("captioner", "reasoner", "rewriter", "judge")
 NASTY = "<b>|x & `y` [z](http://z) *s* _u_ ~~d~~ $1$ &lt;"
@@ -191,7 +192,7 @@ def test_the_default_is_the_first_config_with_rows(mine: Path, tmp_path: Path) -
 
 def test_the_code_on_the_card_runs(demo: Path, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", parts(demo)[1], flags=re.DOTALL)
-    show = "print(len(sft['train']), len(rl['train']), len(rejected['train']))"
+    show = "print()\nprint(len(sft['train']), len(rl['train']), len(rejected['train']))"
     shutil.copytree(demo, tmp_path / "vlaa-dataset")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"{code}\n{show}"],
@@ -204,7 +205,33 @@ def test_the_code_on_the_card_runs(demo: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     splits = manifest(demo)["splits"]
-    assert done.stdout.split() == [str(splits[c]["train"]["rows"]) for c in ("sft", "rl", "rejected")]
+    row, _, counts = done.stdout.strip().rpartition("\n\n")
+    assert counts.split() == [str(splits[c]["train"]["rows"]) for c in ("sft", "rl", "rejected")]
+    assert re.fullmatch(r".+ \S+ \(\d+, \d+\)", row)
+
+
+def test_the_command_on_the_card_prints_the_root_hash(demo: Path) -> None:
+    command = next(c for c in re.findall(r"```sh\n(.*?)```", parts(demo)[1], flags=re.DOTALL) if "256" in c)
+    done = subprocess.run(["bash", "-c", command], cwd=demo, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == manifest(demo)["root_sha256"]
+    assert parts(demo)[1].count(manifest(demo)["root_sha256"]) == 2
+
+
+def test_the_root_hash_is_of_the_rows_alone(mine: Path, tmp_path: Path) -> None:
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    before = manifest(tmp_path / "set")
+    change(mine, "cards/6_curate.toml", r"^tags = .*$", 'tags = ["another"]')
+    change(mine, "cards/6_curate.toml", r"^about = .*$", 'about = "Another card."')
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    after = manifest(tmp_path / "set")
+    assert before["files"]["README.md"] != after["files"]["README.md"]
+    assert (
+        before["root_sha256"] != after["root_sha256"]
+    )  # for the rows name the hash of the file with the tags
+    change(mine, "cards/dataset.md.jinja", r"\Z", "One line more.")
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    assert manifest(tmp_path / "set")["root_sha256"] == after["root_sha256"]
 
 
 def test_the_funnel_on_the_card_adds_up(demo: Path) -> None:
@@ -251,8 +278,11 @@ def test_hashes_on_the_card_are_those_of_the_project(demo: Path) -> None:
 def test_no_cell_is_empty_and_nothing_is_left_to_fill_in(demo: Path) -> None:
     assert all(cell for found in tables(demo) for row in found for cell in row.values())
     text = (demo / "README.md").read_text(encoding="utf-8")
+    text = re.sub(
+        r"<details>.*?</details>", "", text, flags=re.DOTALL
+    )  # the prompts, which name what is filled in
     assert not re.search(
-        r"More Information Needed|TODO|TBD|path/or/name|None|\{\{|\{%|\bnull\b(?! where)", text
+        r"More Information Needed|TODO|TBD|path/or/name|None|\{\{|\{%|\bnull\b(?! where| in | without)", text
     )
 
 
@@ -302,6 +332,129 @@ def test_the_card_says_what_the_rules_are(mine: Path, tmp_path: Path) -> None:
     assert '("ho_ho", "a|b") goes to rl' in plain(rendered(tmp_path / "set"))
 
 
+def test_the_papers_counts_stand_beside_these(demo: Path) -> None:
+    """Table 1 of the paper: 126,413 rows for SFT and 25,195 for RL."""
+    types = {row["answer type"]: row for row in table(demo, "answer type")}
+    counts = {kind: (row["paper: sft"], row["paper: rl"]) for kind, row in types.items()}
+    assert counts == {
+        "digit": ("5,923", "2,000"),
+        "choice": ("34,604", "7,499"),
+        "math": ("19,258", "6,696"),
+        "iou": ("46,969", "4,000"),
+        "open": ("19,659", "5,000"),
+    }
+    sums = [sum(int(pair[n].replace(",", "")) for pair in counts.values()) for n in (0, 1)]
+    assert sums == [126_413, 25_195]
+    assert "The paper's nine sources are not among these." in parts(demo)[1]
+
+
+def test_a_source_of_the_papers_has_the_papers_counts_beside_it(mine: Path, tmp_path: Path) -> None:
+    change(mine, "generators/1_collect.toml", r"^\[source\..*\]$", "[source.vizwiz]")
+    change(mine, "generators/models.toml", r"^sources = .*$", 'sources = ["vizwiz"]')
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    (row,) = table(tmp_path / "set", "source")
+    assert (row["paper: sft"], row["paper: rl"]) == ("4,266", "1,000")
+    assert "nine sources are not among" not in parts(tmp_path / "set")[1]
+
+
+def drawn_source(project: Path, more: str) -> None:
+    """Give the project one source of drawn images, which the demo's own teacher answers."""
+    change(
+        project,
+        "generators/1_collect.toml",
+        r"(?s)\A.+",
+        f'[source.{json.dumps(NASTY)}]\nreader = "demo"\nkind = "bars"\ncount = 8\n{more}\n',
+    )
+
+
+def test_licences_people_and_terms_are_named(mine: Path, tmp_path: Path) -> None:
+    nasty = f"See </details> <b>this</b> {NASTY}"
+    told = json.dumps(nasty)
+    drawn_source(mine, f'license = "GPL-3.0"\nlicense_note = {told}\npeople = {told}')
+    change(mine, "generators/models.toml", r"^link = .*$", 'link = "https://a.example/b_c#d"')
+    change(mine, "generators/models.toml", r"^says = \"Written.*$", f"says = {told}")
+    build(Project.open(mine), out=tmp_path / "set")
+    facts, html = manifest(tmp_path / "set"), rendered(tmp_path / "set")
+    assert facts["models"]["reasoner"]["terms"] == {"link": "https://a.example/b_c#d", "says": nasty}
+    assert facts["licensing"]["conflicts"] == [
+        f"The dataset is declared cc0-1.0, and GPL-3.0 ({NASTY}) asks for attribution and share-alike."
+    ]
+    text = plain(html)
+    assert f"Conflict: {facts['licensing']['conflicts'][0]}" in text
+    assert (
+        "strictest licence that a source states is GPL-3.0, which asks for attribution and share-alike"
+        in text
+    )
+    assert text.count(nasty) == 3
+    words = re.sub(r"```.*?```|`[^`]*`|\]\(.*?\)", "", parts(tmp_path / "set")[1], flags=re.DOTALL)
+    assert not re.search(r"[a-z]\.[A-Z]", words.replace(NASTY, ""))  # two sentences that ran together
+    assert '<a href="https://a.example/b_c#d">terms</a>' in html
+    assert "<b>" not in html
+    assert html.count("<details>") == html.count("</details>") == 4
+
+
+def test_what_is_not_stated_is_said_not_to_be(mine: Path, tmp_path: Path) -> None:
+    drawn_source(mine, 'license = "unknown"')
+    change(mine, "generators/models.toml", r"^\[model\.teacher\.terms\]\nlink.*\nsays.*$", "")
+    build(Project.open(mine), out=tmp_path / "set")
+    assert manifest(tmp_path / "set")["models"]["reasoner"]["terms"] is None
+    text = plain(rendered(tmp_path / "set"))
+    assert "teacher: not stated." in text
+    assert f"No licence is stated for {NASTY}: nobody has said" in text
+    assert f"{NASTY}: not stated." in text
+
+
+def test_prompts_are_printed_and_hashed(mine: Path, tmp_path: Path) -> None:
+    trap = "A fence:\n```\n</details><script>alert(1)</script>\n~~~"
+    change(mine, "generators/3_distill.md", r"^# System$", f"# System\n\n{trap}")
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    html, facts = rendered(tmp_path / "set"), manifest(tmp_path / "set")
+    settings = Project.open(mine).settings()
+    blocks = [
+        plain(found)
+        for found in re.findall(r"<pre><code class=\"language-text\">(.*?)</pre>", html, re.DOTALL)
+    ]
+    steps = ("caption", "distill", "rewrite", "verify")
+    prompts = [settings.prompts[step] for step in steps]
+    assert blocks == [text for prompt in prompts for text in (prompt.system, prompt.user)]
+    assert trap in blocks[2]
+    assert "<script" not in html
+    for step in steps:
+        told = facts["prompts"][step]
+        assert told["sha256"] == settings.hashes[told["file"]]
+        assert f"<summary>{step}: {told['file']}, SHA-256 {told['sha256'][:16]}</summary>" in html
+
+
+def test_every_picture_on_the_card_is_there_and_in_use(demo: Path) -> None:
+    shown = re.findall(r"!\[([^\]]+)\]\((plots/.+?)\)", parts(demo)[1])
+    assert sorted(path for _, path in shown) == sorted(
+        path.relative_to(demo).as_posix() for path in (demo / "plots").iterdir()
+    )
+    assert {path for _, path in shown} == {"plots/funnel.png", "plots/lengths.png", "plots/sources.png"}
+    assert all(len(alt.split()) > 5 for alt, _ in shown)
+    for _, path in shown:
+        with Image.open(demo / path) as image:
+            image.load()
+            assert image.format == "PNG"
+
+
+def test_difficulty_and_agreement_are_told_where_they_were_measured(mine: Path, tmp_path: Path) -> None:
+    change(mine, "generators/3_distill.md", r"^samples = 1$", "samples = 2")
+    change(mine, "verifiers/5_verify.md", r"^both = 0.0$", "both = 1.0")
+    llms = answering({"0": ALL, "1": thought("I look.", "9"), "2": thought("I look.", "9")})
+    build(Project.open(mine), out=tmp_path / "set", llms=llms)
+    text = plain(rendered(tmp_path / "set"))
+    assert "Of the kept answers 1 was called right by rule, 0 by the judge." in text
+    assert re.search(r"the judge was asked too about \d rows?: they agreed on \d \(\d+ %\)", text)
+    (row,) = [
+        r for found in tables(tmp_path / "set") for r in found if len(r) == 2 and r.get("part") == "sft/train"
+    ]
+    assert row["the teacher's draws that are right"] == "100 % over 1 row, 0 with none right, 1 with all"
+    assert (tmp_path / "set/plots/pass-rates-teacher.png").is_file()
+
+
 # --- data is never markup ---------------------------------------------------------------------------
 
 
@@ -317,7 +470,7 @@ def test_names_from_data_are_shown_as_they_are(mine: Path, tmp_path: Path) -> No
     assert (loaded[0]["source"], loaded[0]["source_license"]) == (NASTY, NASTY)
 
 
-@pytest.mark.parametrize("write", [str, _code])
+@pytest.mark.parametrize("write", [str, code])
 @pytest.mark.parametrize(
     "name", [NASTY, "a|b", "a\\|b", "ends in \\", "``", "a`b", "<!-- x", "&amp;", "- x", "a\n\n# b"]
 )
@@ -325,7 +478,7 @@ def test_any_name_stays_in_its_cell(write: Callable[[str], object], name: str) -
     made = (
         MarkdownIt("commonmark")
         .enable("table")
-        .render(f"| a | b |\n|---|---|\n| {_escaped(write(name))} | end |\n")
+        .render(f"| a | b |\n|---|---|\n| {escaped(write(name))} | end |\n")
     )
     cells = [plain(cell) for cell in re.findall(r"<td>(.*?)</td>", made, flags=re.DOTALL)]
     assert cells == [" ".join(name.split()), "end"]
@@ -360,6 +513,63 @@ def test_a_template_that_cannot_be_rendered_is_an_error_of_the_project(
     with pytest.raises(ProjectError, match=re.escape(told)):
         build(Project.open(mine), out=tmp_path / "set", llms=answering(dict.fromkeys("012", ALL)))
     assert not (tmp_path / "set").exists()
+
+
+def test_the_changelog_says_what_the_first_version_is(demo: Path, mine: Path, tmp_path: Path) -> None:
+    text = (demo / "CHANGELOG.md").read_text(encoding="utf-8")
+    splits = [
+        f"{config}/{part} {split['rows']}"
+        for config, by in manifest(demo)["splits"].items()
+        for part, split in by.items()
+    ]
+    assert text.count("\n## ") == 1
+    assert f"## Unreleased\n\nThe first version.\n\n### Added\n\n- 200 rows: {', '.join(splits)}.\n" in text
+    assert text.endswith("- The judge is `teacher`.\n")
+    build(Project.open(mine), out=tmp_path / "set", llms=answering(dict.fromkeys("012", ALL)))
+    html = MarkdownIt("commonmark").render((tmp_path / "set/CHANGELOG.md").read_text(encoding="utf-8"))
+    assert f"1 source: {NASTY}." in plain(html)
+    assert not re.search("<(b|a|em|strong)[ >]", html)
+
+
+def test_nothing_private_is_in_any_file_of_the_folder(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key, a home, a user and a password are planted where a build could read them."""
+    planted = {
+        "OPENAI_API_KEY": "sk-planted-0123456789",
+        "HF_TOKEN": "hf_planted0123456789",
+        "USER": "zaphod-the-user",
+        "LOGNAME": "zaphod-the-user",
+        "HOME": str(tmp_path / "home-of-zaphod"),
+    }
+    for name, value in planted.items():
+        monkeypatch.setenv(name, value)
+    change(
+        mine,
+        "generators/models.toml",
+        r'^\[model\.teacher\]\napi = "demo"$',
+        '[model.teacher]\napi = "demo"\napi_key_env = "OPENAI_API_KEY"\n'
+        'base_url = "http://zaphod:planted-password@10.9.8.7:1/v1"\nmodel = "/srv/planted-path/weights"',
+    )
+    made = build(Project.open(mine), out=tmp_path / "set", llms=answering(dict.fromkeys("012", ALL)))
+    assert made.kept
+    secrets = [
+        *planted.values(),
+        str(tmp_path),
+        str(mine),
+        str(Path.home()) + "/",
+        "planted",
+        "zaphod",
+        "10.9.8.7",
+    ]
+    files = [path for path in (tmp_path / "set").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".md", ".json", ".png", ".parquet"}
+    for file in files:
+        held = file.read_bytes()
+        if file.suffix == ".parquet":
+            held += repr(pq.read_table(file).to_pylist()).encode()  # its pages are compressed
+        found = [secret for secret in secrets if secret.encode() in held]
+        assert not found, file.name
 
 
 # --- the manifest -----------------------------------------------------------------------------------

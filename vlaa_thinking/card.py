@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
-from vlaa_thinking.columns import features
-from vlaa_thinking.dataset import CONFIGS
+from vlaa_thinking.changes import CHANGELOG, changelog
+from vlaa_thinking.columns import ALL, COLUMNS, KEPT
 from vlaa_thinking.errors import ProjectError
+from vlaa_thinking.front_matter import default_config, front_matter
 from vlaa_thinking.keeping import kept_by_source, kept_in_paper
+from vlaa_thinking.licensing import licensing
+from vlaa_thinking.markup import read_template
+from vlaa_thinking.plotting.overview import plots_of_card
+from vlaa_thinking.plotting.png import draw
 from vlaa_thinking.prices import price_of
 from vlaa_thinking.project import PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from jinja2 import Template
 
     from vlaa_thinking.dataset import Split
     from vlaa_thinking.result import Funnel
@@ -32,30 +34,26 @@ if TYPE_CHECKING:
 TEMPLATE = "cards/dataset.md.jinja"
 """The body of a dataset's README.md."""
 
-SIZES = (
-    (10**3, "n<1K"),
-    (10**4, "1K<n<10K"),
-    (10**5, "10K<n<100K"),
-    (10**6, "100K<n<1M"),
-    (10**7, "1M<n<10M"),
-    (10**8, "10M<n<100M"),
-)
-"""The Hub's size categories, up to which number of rows."""
+PLOTS = "plots"
+"""The folder of the pictures on the card."""
 
 
 def manifest(
-    setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool, blind: Blind | None
+    setup: Setup, made: Funnel, splits: Sequence[Split], spool: Spool, blind: Blind | None, root: str
 ) -> dict[str, Any]:
-    """Gather what is to be said of a dataset; every value is a function of answers, project and seed."""
+    """Gather what is to be said of a dataset; every value is a function of answers, project, seed and limit."""
     settings = setup.settings
     roles = {role: _model(player) for role, player in setup.context.players.items()}
     kept, by_source = kept_by_source(spool)
+    licenses = {s.name: s.license for s in settings.sources}
     return {
         "made_by": "vlaa-thinking",
         "version": vlaa_thinking.__version__,
         "profile": settings.profile,
         "preset": settings.preset,
         "seed": setup.seed,
+        "limit": setup.limit,
+        "root_sha256": root,
         "models": roles,
         "rows": {"in": made.rows, "kept": made.kept, "dropped": made.dropped, "failed": made.failed},
         "not_taken": made.not_taken,
@@ -71,14 +69,19 @@ def manifest(
         ],
         "splits": splits_told(splits),
         "sources": counted_by(spool, "source"),
-        "licenses": {s.name: s.license for s in settings.sources},
+        "licenses": licenses,
+        "license_notes": {s.name: s.license_note for s in settings.sources if s.license_note},
+        "licensing": licensing(licenses, settings.curate.card.license),
+        "people": {s.name: s.people or None for s in settings.sources},
         "answer_types": counted_by(spool, "answer_type"),
         "shared_traces": spool.shared_traces(),
         "kept": {"in_all": asdict(kept), "sources": {name: asdict(k) for name, k in by_source.items()}},
         "paper": _paper(settings.paper),
+        "verdicts": _verdicts(splits),
         "agreement": _agreement(splits),
         "blind": asdict(blind) if blind else None,
         "answers": {role: _answers(setup, role) for role in setup.context.players},
+        "prompts": _prompts(settings),
         "rules": _rules(settings),
         "project": settings.hashes,
     }
@@ -92,89 +95,87 @@ def write(
     *,
     file: str = TEMPLATE,
 ) -> None:
-    """Write README.md: front matter that `datasets` reads, then the project's template `file` over the manifest."""
+    """Write plots, CHANGELOG.md and README.md: front matter, then the project's template `file` over the manifest."""
     template = read_template(settings.template, file)
+    plots = plots_of_card(facts)
+    for name, plot in plots.items():
+        draw(plot, folder / PLOTS / f"{name}.png")
+    told = {
+        "m": facts,
+        "card": settings.curate.card,
+        "default": default_config(splits),
+        "plots": plots,
+        "columns": [c for c in COLUMNS if any(s.config in c.configs for s in splits)],
+    }
     try:
-        text = template.render(m=facts, card=settings.curate.card, default=_default(splits))
+        text = template.render(told)
     except Exception as exc:  # a template can raise whatever Python can
         raise ProjectError(f"cannot be rendered: {exc}", file=file) from exc
-    front = _front_matter(settings, splits)
+    front = front_matter(settings.curate.card, splits)
     (folder / "README.md").write_text(f"---\n{front}\n---\n\n{text.strip()}\n", encoding="utf-8")
-
-
-def read_template(source: str, file: str = TEMPLATE) -> Template:
-    """Read the card's template; raises `ProjectError` where it is not one, before anything is paid."""
-    from jinja2 import StrictUndefined, TemplateSyntaxError  # noqa: PLC0415 - heavy
-    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
-
-    room = SandboxedEnvironment(
-        undefined=StrictUndefined,
-        finalize=_escaped,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    room.filters["code"] = _code
-    try:
-        return room.from_string(source)
-    except TemplateSyntaxError as exc:
-        raise ProjectError(f"cannot be rendered: {exc}", file=file, line=exc.lineno) from exc
-
-
-def _front_matter(settings: Settings, splits: Sequence[Split]) -> str:
-    from datasets import SplitDict, SplitInfo  # noqa: PLC0415 - heavy
-    from datasets.info import DatasetInfo, DatasetInfosDict  # noqa: PLC0415
-    from huggingface_hub import DatasetCardData  # noqa: PLC0415
-
-    names = [config for config in CONFIGS if any(s.config == config for s in splits)]
-    infos = DatasetInfosDict()
-    for name in names:
-        mine = [s for s in splits if s.config == name]
-        infos[name] = DatasetInfo(
-            features=features(name),
-            splits=SplitDict({s.part: SplitInfo(s.part, s.arrow_bytes, s.rows) for s in mine}),
-            download_size=sum(s.bytes for s in mine),
-            dataset_size=sum(s.arrow_bytes for s in mine),
-            config_name=name,
-        )
-    text = settings.curate.card
-    data = DatasetCardData(
-        configs=[_config(name, splits, default=name == names[0]) for name in names],
-        pretty_name=text.pretty_name,
-        license=text.license,
-        language=list(text.language),
-        size_categories=[_size(sum(s.rows for s in splits))],
-        task_categories=["visual-question-answering", "image-text-to-text"],
-        tags=["vlaa-thinking", "reasoning", "chain-of-thought", "multimodal", "sft", "grpo", "image", "text"],
-    )
-    infos.to_dataset_card_data(data)
-    return data.to_yaml().strip()
-
-
-def _config(name: str, splits: Sequence[Split], *, default: bool) -> dict[str, Any]:
-    files = [{"split": s.part, "path": f"{name}/{s.part}-*.parquet"} for s in splits if s.config == name]
-    return {"config_name": name, "data_files": files, **({"default": True} if default else {})}
+    (folder / CHANGELOG).write_text(changelog(facts), encoding="utf-8")
 
 
 def _model(player: Player) -> dict[str, Any]:
     """Say which model played; no address, no key, and of a name that is a path the last part alone."""
     model = player.model.model
     name = PurePath(model).name if model and PurePath(model).is_absolute() else model
-    return {"name": player.name, "api": player.model.api, "model": name, "params": player.model.params}
+    terms = player.model.terms
+    return {
+        "name": player.name,
+        "api": player.model.api,
+        "model": name,
+        "params": player.model.params,
+        "terms": asdict(terms) if terms else None,
+    }
 
 
 def _paper(paper: Paper) -> dict[str, Any]:
     shares = {name: asdict(kept_in_paper(source)) for name, source in paper.source.items()}
+    counts = ("original", "verified", "sft", "rl")
+    types: dict[str, dict[str, int]] = {}
+    for source in paper.source.values():
+        if source.answer_type:
+            sums = types.setdefault(source.answer_type, {"sft": 0, "rl": 0})
+            sums["sft"] += source.sft or 0
+            sums["rl"] += source.rl or 0
     return {
         "about": paper.about,
-        "sources": {name: {"name": paper.source[name].name, **kept} for name, kept in shares.items()},
+        "sources": {
+            name: {
+                "name": source.name,
+                **shares[name],
+                "rows": {count: getattr(source, count) for count in counts},
+            }
+            for name, source in paper.source.items()
+        },
+        "answer_types": types,
     }
+
+
+def _verdicts(splits: Sequence[Split]) -> dict[str, int]:
+    """Count the kept rows by who called their answers right."""
+    kept = [split.figures["verdicts"] for split in splits if split.config in KEPT]
+    return {who: sum(found.get(who, 0) for found in kept) for who in ("rule", "judge")}
 
 
 def _agreement(splits: Sequence[Split]) -> dict[str, int]:
     """Count over all splits how rule and judge agreed, where both were asked."""
     both = ("agree", "rule_alone", "judge_alone")
     return {who: sum(split.figures["both"][who] for split in splits) for who in both}
+
+
+def _prompts(settings: Settings) -> dict[str, Any]:
+    """Write down what each model was asked, as this preset has it, and the file that it stands in."""
+    return {
+        step: {
+            "file": file,
+            "sha256": settings.hashes[file],
+            "system": settings.prompts[step].system,
+            "user": settings.prompts[step].user,
+        }
+        for step, (file, _) in PROMPTS.items()
+    }
 
 
 def _rules(settings: Settings) -> dict[str, Any]:
@@ -223,7 +224,7 @@ def splits_told(splits: Sequence[Split]) -> dict[str, dict[str, Any]]:
             for s in splits
             if s.config == config
         }
-        for config in CONFIGS
+        for config in ALL
         if any(s.config == config for s in splits)
     }
 
@@ -232,37 +233,5 @@ def counted_by(spool: Spool, column: str) -> dict[str, dict[str, int]]:
     """Count the rows of each config, and those that failed, by a column of the spool."""
     counts: dict[str, dict[str, int]] = {}
     for value, config, count in spool.count(column, "config"):
-        counts.setdefault(value, dict.fromkeys((*CONFIGS, "failed"), 0))[config or "failed"] = count
+        counts.setdefault(value, dict.fromkeys((*ALL, "failed"), 0))[config or "failed"] = count
     return counts
-
-
-def _default(splits: Sequence[Split]) -> str:
-    return next(config for config in CONFIGS if any(s.config == config for s in splits))
-
-
-def _size(rows: int) -> str:
-    return next((name for most, name in SIZES if rows < most), "100M<n<1B")
-
-
-def _escaped(value: object) -> object:
-    """Keep data from being read as Markdown or HTML: a source's name may hold anything.
-
-    What a template marks as `|safe` is left alone.
-    """
-    from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2
-
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return re.sub(r"([\\`*_~\[\]<>|#$&])", r"\\\1", _on_one_line(value))
-
-
-def _code(value: object) -> object:
-    """Write data as a code span, if it can stand in one, also in a table: the template's filter `code`."""
-    from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2
-
-    text = _on_one_line(str(value)).strip()
-    return Markup(f"`{text}`") if text and not set("`|\\") & set(text) else value  # noqa: S704 - Markdown
-
-
-def _on_one_line(text: str) -> str:
-    return re.sub(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*", " ", text)

@@ -6,6 +6,7 @@ run's calls. Rows are streamed in key order, so memory does not grow with their 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -143,17 +144,41 @@ def write_splits(
     return splits
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest with the size and hash of every other file; it is what says that a folder is whole."""
-    files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+def files_told(
+    folder: Path, known: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """Say of every file of a folder its size and SHA-256, by name; of those that are `known`, what is known."""
+    found = known or {}
+    paths = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        name: found.get(name) or {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+        for name, path in paths.items()
     }
+
+
+def write_manifest(
+    folder: Path, manifest: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Write the manifest with the size and hash of every other file; it is what says that a folder is whole.
+
+    The files that are `known` by now are not hashed again.
+    """
+    files = files_told(folder, known)
     text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
     temporary = folder / f"{MANIFEST}.part"
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(folder / MANIFEST)
+
+
+def root_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the one hash that stands for all rows: of what `sha256sum */*.parquet` prints, sorted by name.
+
+    `files` are told as `files_told` does; those that hold no rows are left out.
+    """
+    lines = [
+        f"{told['sha256']}  {name}\n" for name, told in sorted(files.items()) if name.endswith(".parquet")
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _rows(

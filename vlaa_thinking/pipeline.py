@@ -16,9 +16,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import card
-from vlaa_thinking.dataset import write_manifest, write_splits
+from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.keeping import beside_paper, kept_by_source
+from vlaa_thinking.markup import read_template
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.spool import Spool
@@ -126,7 +127,7 @@ async def abuild(
 async def _build(options: Options) -> BuildResult:
     async with made_ready(options) as setup, AsyncExitStack() as stack:
         stack.enter_context(_rarely_collecting())
-        card.read_template(setup.settings.template)  # a slip in it is told before anything is paid
+        read_template(setup.settings.template, card.TEMPLATE)  # a slip in it is told before anything is paid
         counts, places = setup.counts, setup.places
         spool = stack.enter_context(
             closing(Spool(places.spool, fresh=True, between_rows=setup.stop.raise_if_wanted))
@@ -233,9 +234,10 @@ def _second_pass(
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
-    manifest = card.manifest(setup, made, splits, spool, blind)
+    hashed = files_told(places.next)
+    manifest = card.manifest(setup, made, splits, spool, blind, root_of(hashed))
     card.write(places.next, settings, manifest, splits)
-    write_manifest(places.next, manifest)
+    write_manifest(places.next, manifest, hashed)
     setup.stop.raise_if_wanted()
     return made, places.put()
 

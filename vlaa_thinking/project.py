@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vlaa_thinking import toml
 from vlaa_thinking.errors import ProjectError, SetupError
+from vlaa_thinking.front_matter import is_link, unfit
 from vlaa_thinking.record import ANSWER_TYPES
 from vlaa_thinking.settings import (
     CaptionHead,
@@ -116,6 +117,7 @@ class Project:
             if wrong not in models.model:
                 known = toml.nearest(wrong, models.model)
                 raise profile_table.error(role, f'there is no model "{wrong}"{known}')
+        _refuse_terms(models, models_file)
         files = _Files(self.root, preset or chosen.preset)
         settings = files.settings(name, chosen, models, profile_table)
         if files.preset not in files.presets:
@@ -232,6 +234,8 @@ class _Files:
         if rule.band.above >= rule.band.below:
             message = f'"above" must be below "below", which is {rule.band.below:g}'
             raise table.sub("band").error("above", message)
+        if fault := unfit(rule.card):
+            raise table.sub("card").error(*fault)
         return rule
 
     def sources(self, profile: Profile, profile_table: toml.Table) -> tuple[Source, ...]:
@@ -259,6 +263,14 @@ class _Files:
             and p.name not in ("README.md", PAPER, RELEASE_CARD)
             and p.is_file()
         }
+
+
+def _refuse_terms(models: Models, table: toml.Table) -> None:
+    """Refuse terms of a model that a card could not show."""
+    for name, model in models.model.items():
+        if model.terms and not is_link(model.terms.link):
+            place = table.sub("model").sub(name).sub("terms")
+            raise place.error("link", f'"link" must be a web address, not "{model.terms.link}"')
 
 
 def policy_prompt(system: str, rule: PolicyRule) -> Prompt:

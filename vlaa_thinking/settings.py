@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
-from vlaa_thinking.record import Way  # noqa: TC001 - the strict reader evaluates annotations
+from vlaa_thinking.record import AnswerType, Way  # noqa: TC001 - the strict reader evaluates annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,16 @@ def _within(least: float, most: float = inf) -> dict[str, tuple[float, float]]:
 
 DEFAULT_URL = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 """Where each API's own provider is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a model's provider says about the use of its outputs."""
+
+    link: str
+    """Where it stands."""
+    says: str
+    """What it comes to for this dataset, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,8 @@ class Model:
     """Longest side in pixels that is sent; larger images are scaled down."""
     max_image_bytes: int | None = field(default=None, metadata=_within(1000))
     """Largest image file that is sent; larger ones are encoded anew, smaller."""
+    terms: Terms | None = None
+    """The terms that bind its outputs; None: not stated."""
 
     @property
     def takes_schema(self) -> bool:
@@ -131,6 +143,8 @@ class SourceHead:
     license: str = "unknown"
     license_note: str = ""
     """What the licence's name does not say: conflicts, terms that differ for images and text."""
+    people: str = ""
+    """Which people may be seen in its images or named in them, in one sentence; "" is not stated."""
     take: int | None = field(default=None, metadata=_within(1))
     """At most so many rows, the first of the source."""
     way: Way = "full"
@@ -265,7 +279,13 @@ class CardText:
     license: str
     about: str
     """The card's first sentence."""
+    license_name: str | None = None
+    license_link: str | None = None
+    """For the licence "other": an id of its own, and its text."""
     language: tuple[str, ...] = ("en",)
+    task_categories: tuple[str, ...] = ("visual-question-answering", "image-text-to-text")
+    tags: tuple[str, ...] = ()
+    """Beside those that every card has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +337,8 @@ class PaperSource:
     """What the paper's own pipeline kept of one source, as far as it was published."""
 
     name: str
+    answer_type: AnswerType | None = None
+    """Of most of its answers."""
     original: int | None = field(default=None, metadata=_within(1))
     verified: int | None = field(default=None, metadata=_within(1))
     sft: int | None = field(default=None, metadata=_within(0))

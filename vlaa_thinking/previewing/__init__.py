@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vlaa_thinking.columns import COLUMNS
 from vlaa_thinking.edition import Edition
 from vlaa_thinking.errors import OutputError, SetupError
-from vlaa_thinking.previewing import overview
+from vlaa_thinking.plotting import overview
 from vlaa_thinking.previewing.pictures import small
 from vlaa_thinking.previewing.sample import LONGEST, as_script, choose, read, shown
 

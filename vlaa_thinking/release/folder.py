@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
 from vlaa_thinking import card, toml
-from vlaa_thinking.dataset import write_manifest, write_splits
+from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
+from vlaa_thinking.licensing import licensing
+from vlaa_thinking.markup import read_template
 from vlaa_thinking.project import RELEASE_CARD, Project
 from vlaa_thinking.release.origins import ORIGINS, RELEASE, UNKNOWN, place_of
 from vlaa_thinking.release.pictures import look_only
@@ -37,6 +39,7 @@ TEMPLATE = f"cards/{RELEASE_CARD}"
 CARD = CardText(
     pretty_name="VLAA-Thinking, imported",
     license="other",
+    license_name="by-source",
     about="The rows of VLAA-Thinking as its authors released them, in a form that `datasets` loads.",
 )
 """What the card's front matter says; its rows have licences of their own."""
@@ -71,7 +74,7 @@ class Folder:
         self, places: Places, settings: Settings, images: ImageStore | None, counts: ImportCounts
     ) -> None:
         """Open the spool; without `images` none is embedded, and fetch.jsonl says where they are to be had."""
-        card.read_template(settings.template, TEMPLATE)
+        read_template(settings.template, TEMPLATE)
         self._places = places
         self._settings = settings
         self._images = images
@@ -124,10 +127,15 @@ class Folder:
         for name, file in self._lists.items():
             file.close()
             (self._places.work / name).replace(target / name)
+        hashed = files_told(target)
+        sources = card.counted_by(self._spool, "source")
+        origins = {o.name: o for o in (*ORIGINS.values(), UNKNOWN)}
+        licenses = {name: origins[name].license for name in sources}
         facts = {
             "made_by": "vlaa-thinking",
             "version": vlaa_thinking.__version__,
             "imported": RELEASE,
+            "root_sha256": root_of(hashed),
             "inputs": [asdict(file) for file in files],
             "images": "embedded" if self._images else "to be fetched",
             "rows": {
@@ -145,13 +153,15 @@ class Folder:
             "shared_images": self._spool.shared_images(),
             "box_frames": {source: asdict(frame) for source, frame in frames.items()},
             "splits": card.splits_told(splits),
-            "sources": card.counted_by(self._spool, "source"),
+            "sources": sources,
+            "licenses": licenses,
+            "licensing": licensing(licenses, CARD.license),
             "answer_types": card.counted_by(self._spool, "answer_type"),
-            "origins": {o.name: asdict(o) for o in (*ORIGINS.values(), UNKNOWN)},
+            "origins": {name: asdict(origin) for name, origin in origins.items()},
             "project": self._settings.hashes,
         }
         card.write(target, self._settings, facts, splits, file=TEMPLATE)
-        write_manifest(target, facts)
+        write_manifest(target, facts, hashed)
         return self._places.put()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A manifest's numbers as the page's plots show them: labels, figures, and widths in percent."""
+"""A manifest's numbers as plots show them, on a page or in a picture: labels, figures, and widths in percent."""
 
 from __future__ import annotations
 
@@ -64,6 +64,18 @@ def plots(manifest: Mapping[str, Any]) -> list[Plot]:
         *(_rates(manifest, who) for who in ("teacher", "policy")),
     )
     return [plot for plot in found if plot is not None]
+
+
+def plots_of_card(manifest: Mapping[str, Any]) -> dict[str, Plot]:
+    """Draw what a card shows, by the names of the files."""
+    found = {
+        "funnel": _funnel(manifest),
+        "sources": _by(manifest, "sources", "Sources", "Rows of each source, by where they went."),
+        "lengths": _lengths(manifest),
+        "pass-rates-teacher": _rates(manifest, "teacher"),
+        "pass-rates-policy": _rates(manifest, "policy"),
+    }
+    return {name: plot for name, plot in found.items() if plot is not None}
 
 
 def cost(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -191,7 +203,7 @@ def _rates(manifest: Mapping[str, Any], who: str) -> Plot | None:
         lines.append(Line(place, _stacked(shares, rates["rows"], place), figures))
     return Plot(
         title=f"Pass rates of the {who}",
-        about=f"Of how many of the {who}'s draws are right: none, some or all of a row's.",
+        about=f"How many of the {who}'s draws of a row are right: none, some or all of them.",
         head=("split", "mean", "none", "some", "all"),
         lines=tuple(lines),
         legend=(("wrong", "none right"), ("some", "some right"), ("right", "all right")),
