@@ -486,7 +486,9 @@ def test_the_manifest_knows_every_other_file(demo: Path) -> None:
     assert {name: facts["sha256"] for name, facts in files.items()} == {
         name: digest for name, digest in contents(demo).items() if name != "manifest.json"
     }
-    assert {name.partition("/")[0] for name in files} == {"README.md", "sft", "rl", "rejected"}
+    assert {name.partition("/")[0] for name in files} == {
+        "README.md", "croissant.json", "sft", "rl", "rejected",
+    }  # fmt: skip
 
 
 def test_nothing_of_this_machine_is_in_the_folder(demo: Path) -> None:

@@ -143,13 +143,26 @@ def write_splits(
     return splits
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest with the size and hash of every other file; it is what says that a folder is whole."""
-    files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+def files_told(
+    folder: Path, known: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """Say of every file of a folder its size and SHA-256, by name; of those that are `known`, what is known."""
+    found = known or {}
+    paths = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        name: found.get(name) or {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+        for name, path in paths.items()
     }
+
+
+def write_manifest(
+    folder: Path, manifest: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Write the manifest with the size and hash of every other file; it is what says that a folder is whole.
+
+    The files that are `known` by now are not hashed again.
+    """
+    files = files_told(folder, known)
     text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
     temporary = folder / f"{MANIFEST}.part"
     temporary.write_text(text, encoding="utf-8")

@@ -15,8 +15,8 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from vlaa_thinking import card
-from vlaa_thinking.dataset import write_manifest, write_splits
+from vlaa_thinking import card, croissant
+from vlaa_thinking.dataset import files_told, write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.keeping import beside_paper, kept_by_source
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
@@ -234,8 +234,10 @@ def _second_pass(
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
     manifest = card.manifest(setup, made, splits, spool, blind)
+    hashed = files_told(places.next)
+    croissant.write(places.next, settings.curate.card, manifest, hashed)
     card.write(places.next, settings, manifest, splits)
-    write_manifest(places.next, manifest)
+    write_manifest(places.next, manifest, hashed)
     setup.stop.raise_if_wanted()
     return made, places.put()
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
-from vlaa_thinking import card, toml
-from vlaa_thinking.dataset import write_manifest, write_splits
+from vlaa_thinking import card, croissant, toml
+from vlaa_thinking.dataset import files_told, write_manifest, write_splits
 from vlaa_thinking.project import RELEASE_CARD, Project
 from vlaa_thinking.release.origins import ORIGINS, RELEASE, UNKNOWN, place_of
 from vlaa_thinking.release.pictures import look_only
@@ -150,8 +150,10 @@ class Folder:
             "origins": {o.name: asdict(o) for o in (*ORIGINS.values(), UNKNOWN)},
             "project": self._settings.hashes,
         }
+        hashed = files_told(target)
+        croissant.write(target, self._settings.curate.card, facts, hashed)
         card.write(target, self._settings, facts, splits, file=TEMPLATE)
-        write_manifest(target, facts)
+        write_manifest(target, facts, hashed)
         return self._places.put()
 
     def close(self) -> None:
