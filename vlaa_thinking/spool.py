@@ -165,6 +165,16 @@ class Spool:
                 self._between_rows()
             yield _ended(load(text), status, code, why), why
 
+    def size(self) -> int:
+        """Count all rows."""
+        (rows,) = self._db.execute("SELECT COUNT(*) FROM rows").fetchone()
+        return int(rows)
+
+    def collected(self) -> Iterator[tuple[Record, int]]:
+        """Give every record as its steps left it, with how many rows of its id came before it, in key order."""
+        for text, copy in self._db.execute("SELECT record, copy FROM rows ORDER BY key, copy"):
+            yield load(text), copy
+
     def count(self, *columns: str) -> list[tuple[Any, ...]]:
         """Count rows by these columns, in their order; each result is the values and the count."""
         names = ", ".join(columns)
