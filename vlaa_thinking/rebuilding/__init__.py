@@ -33,7 +33,7 @@ from vlaa_thinking.stop import Stop, run_to_end
 from vlaa_thinking.trace import as_collected, note_of, noted_players
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.record import Record
