@@ -489,6 +489,7 @@ def test_the_manifest_knows_every_other_file(demo: Path) -> None:
     assert {name.partition("/")[0] for name in files} == {
         "README.md",
         "CHANGELOG.md",
+        "croissant.json",
         "plots",
         "sft",
         "rl",

@@ -1,5 +1,6 @@
 """The package as it is shipped: the wheel, the sdist, an editable install, the command line's surface."""
 
+import email
 import os
 import re
 import shutil
@@ -175,6 +176,36 @@ def test_one_command_is_installed(wheel: Path) -> None:
 
 def test_check_wheel_contents_finds_nothing(checkout: Path, wheel: Path) -> None:
     assert run(sys.executable, "-m", "check_wheel_contents", wheel, cwd=checkout).endswith(": OK\n")
+
+
+def test_an_index_takes_both_files(checkout: Path, wheel: Path, through_sdist: Path) -> None:
+    (sdist,) = through_sdist.glob("*.tar.gz")
+    said = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", wheel, sdist, cwd=checkout)
+    assert [line.partition(": ")[2] for line in said.splitlines()] == ["PASSED", "PASSED"]
+
+
+def test_what_an_index_shows_of_the_package_is_complete(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        told = email.message_from_bytes(archive.read(f"{DIST_INFO}/METADATA"))
+    assert (told["Name"], told["Version"]) == ("vlaa-thinking", vlaa_thinking.__version__)
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert told["Requires-Python"] == ">=3.11"
+    assert 20 < len(told["Summary"]) < 200
+    assert any("2504.11468" in url for url in told.get_all("Project-URL", []))
+    kinds = {line.partition(" ::")[0] for line in told.get_all("Classifier", [])}
+    assert kinds >= {"Development Status", "Intended Audience", "Operating System", "Topic", "Typing"}
+
+
+def test_the_readme_is_rendered_as_an_index_does() -> None:
+    from readme_renderer import markdown  # noqa: PLC0415 - for this test alone
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = markdown.render(text)
+    assert shown is not None
+    assert shown.count("<pre") == len(re.findall(r"(?m)^```", text)) / 2
+    assert shown.count("<h2") == len(re.findall(r"(?m)^## ", text))
+    assert "```" not in shown
 
 
 def test_an_installed_wheel_adds_one_package_and_one_command(

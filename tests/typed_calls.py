@@ -21,6 +21,7 @@ from vlaa_thinking import (
     Plan,
     Preview,
     Project,
+    Rebuild,
     Record,
     Request,
     Row,
@@ -41,6 +42,7 @@ from vlaa_thinking import (
     list_sources,
     plan,
     preview,
+    rebuild,
     schema,
     show,
     show_source,
@@ -206,6 +208,14 @@ def judge_a_folder(project: Project) -> dict[str, object]:
     page: Preview = preview(Path("set"), out="set.html", rows=100)
     print(page.file, page.bytes, checked.exit_code)
     return {config: schema(config)["properties"] for config in ("sft", "rl", "rejected")}
+
+
+def make_it_again(project: Project) -> list[str]:
+    """Make a finished dataset again, from what is stored."""
+    made: Rebuild = rebuild("set", project, out=Path("set-again"), cache=None, replace=False)
+    assert_type(made.out, Path | None)
+    print(made.identical, made.rows, made.answers, made.differing, made.versions, made.exit_code)
+    return [f"{each.row} {each.step}" for each in rebuild(Path("set")).missing]
 
 
 async def streaming(request: Request, /) -> AsyncIterator[str]:

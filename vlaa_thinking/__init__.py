@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.pipeline import abuild, build
     from vlaa_thinking.previewing import Preview, preview
     from vlaa_thinking.project import Project
+    from vlaa_thinking.rebuilding import MissingAnswer, Rebuild, rebuild
     from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
     from vlaa_thinking.release import ImportResult, import_release
     from vlaa_thinking.release.result import DefectCount, ImportedFile
@@ -44,10 +45,12 @@ __all__ = [
     "Gold",
     "ImportResult",
     "ImportedFile",
+    "MissingAnswer",
     "Outcome",
     "Plan",
     "Preview",
     "Project",
+    "Rebuild",
     "Record",
     "Request",
     "Row",
@@ -71,6 +74,7 @@ __all__ = [
     "list_sources",
     "plan",
     "preview",
+    "rebuild",
     "schema",
     "score",
     "show",
@@ -91,6 +95,7 @@ _HOMES = {
     "pipeline": ("abuild", "build"),
     "previewing": ("Preview", "preview"),
     "project": ("Project",),
+    "rebuilding": ("MissingAnswer", "Rebuild", "rebuild"),
     "record": ("Gold", "Outcome", "Record", "Row", "Score"),
     "release": ("ImportResult", "import_release"),
     "release.result": ("DefectCount", "ImportedFile"),

@@ -358,6 +358,42 @@ def audit(
 
 
 @app.command()
+def rebuild(
+    folder: Dataset,
+    project: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PROJECT", help="Its project's folder; by default, the one it was built from."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Where to make it again; FOLDER.rebuilt without.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="The answer cache, in place of the one it was built with.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move an OUT away that this program did not make.")
+    ] = False,
+) -> None:
+    """Make a finished dataset again from its stored answers, without a call, and compare the two.
+
+    Example: vlaa-thinking rebuild vlaa-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project  # noqa: PLC0415
+    from vlaa_thinking import rebuild as make_again  # noqa: PLC0415
+    from vlaa_thinking.rebuilding.display import tell_rebuild  # noqa: PLC0415
+
+    with _told():
+        chosen = Project.open(project) if project else None
+        found = make_again(folder, chosen, out=out, cache=cache, replace=replace)
+    tell_rebuild(found, Console())
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="The earlier dataset's folder.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The later one's.")],

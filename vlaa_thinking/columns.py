@@ -53,6 +53,8 @@ class Column:
     """Those that have it."""
     empty: tuple[str, ...] = ()
     """Those in which it may be null."""
+    by: tuple[str, ...] = ("collect",)
+    """What wrote it: keys of `croissant.ACTIVITIES`."""
 
 
 def _text(**more: object) -> Form:
@@ -93,6 +95,8 @@ IMAGE = {
 }
 """As it lies in the Parquet file; `bytes` are raw there, and in base64 where a row is written as JSON."""
 
+ANY_STEP = ("collect", "caption", "distill", "rewrite", "verify", "curate")
+
 COLUMNS = (
     Column("image", IMAGE,
            "The original bytes of the image, and a file name; null where a row was dropped for its image, or "
@@ -102,17 +106,17 @@ COLUMNS = (
     Column("answer_type", _text(enum=[*ANSWER_TYPES]),
            "Which check reads the answer: digit (a whole number), choice (a letter), math (an expression), iou "
            "(a box), open (free text)"),
-    Column("step", _text(), "The step at which the row was dropped", ("rejected",)),
-    Column("code", _text(), "Why, as a short stable name", ("rejected",)),
-    Column("reason", _text(), "Why, as a sentence", ("rejected",)),
+    Column("step", _text(), "The step at which the row was dropped", ("rejected",), by=ANY_STEP),
+    Column("code", _text(), "Why, as a short stable name", ("rejected",), by=ANY_STEP),
+    Column("reason", _text(), "Why, as a sentence", ("rejected",), by=ANY_STEP),
     Column("evidence", _text(),
-           "What shows it: the reply, the judge's words, the answer that was read", ("rejected",), empty=("rejected",)),
+           "What shows it: the reply, the judge's words, the answer that was read", ("rejected",), empty=("rejected",), by=ANY_STEP),
     Column("reasoning", _text(),
-           "The reasoning as rewritten: what is published; null in rows that were never reasoned about", empty=("rl", "rejected")),
+           "The reasoning as rewritten: what is published; null in rows that were never reasoned about", empty=("rl", "rejected"), by=("distill", "rewrite")),
     Column("prompt", TURNS,
-           "The system message, then the question with its options and the form of the answer"),
+           "The system message, then the question with its options and the form of the answer", by=("collect", "curate")),
     Column("completion", TURNS,
-           "The assistant's turn: <think>reasoning</think> and <answer>answer</answer>", ("sft",)),
+           "The assistant's turn: <think>reasoning</think> and <answer>answer</answer>", ("sft",), by=("distill", "rewrite")),
     Column("choices", _list(_text()),
            "The options in order, without their letters; null without options", empty=ALL),
     Column("answers", _list(_text()), "Every accepted answer, where there is such a list", empty=ALL),
@@ -121,42 +125,42 @@ COLUMNS = (
     Column("boxes", _list(_list(SHARE, minItems=4, maxItems=4)),
            "The right boxes: left, top, right, bottom as shares of the image's sides; null where no box is asked "
            "for", empty=ALL),
-    Column("caption", _text(), "What the reasoner read in the image's place", empty=ALL),
+    Column("caption", _text(), "What the reasoner read in the image's place", empty=ALL, by=("caption",)),
     Column("caption_signals", _fields(words=_whole(0), refusal={"type": "boolean"}, repetition=SHARE),
            "The caption's words, whether it begins as a refusal does, and the share of its runs of five words "
-           "that it says again", empty=ALL),
+           "that it says again", empty=ALL, by=("caption",)),
     Column("teacher_reasoning", _text(),
-           "The reasoner's reasoning, as it came; not to be trained on", empty=ALL),
+           "The reasoner's reasoning, as it came; not to be trained on", empty=ALL, by=("distill",)),
     Column("teacher_response", _text(),
-           "The reasoner's reply without its reasoning, as it came; not to be trained on", empty=ALL),
+           "The reasoner's reply without its reasoning, as it came; not to be trained on", empty=ALL, by=("distill",)),
     Column("teacher_pass_rate", SHARE,
-           "The share of the reasoner's draws that are right; null where it was asked once", empty=ALL),
+           "The share of the reasoner's draws that are right; null where it was asked once", empty=ALL, by=("distill", "verify")),
     Column("policy_pass_rate", SHARE,
-           "The share of the policy's draws that are right; null where it was not asked", empty=ALL),
+           "The share of the policy's draws that are right; null where it was not asked", empty=ALL, by=("measure",)),
     Column("score", SHARE,
-           "The verdict on the answer: 1 is right, 0 is wrong; null where none was given", empty=ALL),
-    Column("score_by", _text(enum=["rule", "judge"]), "Who gave the verdict", empty=ALL),
-    Column("score_reason", _text(), "Why, in one sentence", empty=ALL),
+           "The verdict on the answer: 1 is right, 0 is wrong; null where none was given", empty=ALL, by=("verify",)),
+    Column("score_by", _text(enum=["rule", "judge"]), "Who gave the verdict", empty=ALL, by=("verify",)),
+    Column("score_reason", _text(), "Why, in one sentence", empty=ALL, by=("verify",)),
     Column("judge_score", SHARE,
-           "The judge's verdict, where a rule decided and the judge was asked all the same", empty=ALL),
+           "The judge's verdict, where a rule decided and the judge was asked all the same", empty=ALL, by=("verify",)),
     Column("cues", _list(_text()),
            "The cues of self-reflection in the reasoner's reply, in the order in which they first stand there; "
-           "null without a reply", empty=ALL),
+           "null without a reply", empty=ALL, by=("mark",)),
     Column("cue_starts", _list(_whole(0)),
            "Where each cue first stands: characters from the start of teacher_reasoning, which a line's end "
-           "parts from teacher_response", empty=ALL),
-    Column("word_gap", _whole(), "Words after the rewrite less words before it", empty=ALL),
-    Column("word_edits", _whole(0), "Words that the rewrite took out or put in", empty=ALL),
-    Column("why", _text(), "Why the row is in this config", KEPT),
+           "parts from teacher_response", empty=ALL, by=("mark",)),
+    Column("word_gap", _whole(), "Words after the rewrite less words before it", empty=ALL, by=("rewrite",)),
+    Column("word_edits", _whole(0), "Words that the rewrite took out or put in", empty=ALL, by=("rewrite",)),
+    Column("why", _text(), "Why the row is in this config", KEPT, by=("curate",)),
     Column("id", _text(), "The row's name: source/source_id"),
     Column("source", _text(), "The source, as generators/1_collect.toml names it"),
     Column("source_id", _text(), "The source's own id, or a hash of image and question"),
     Column("source_license", _text(), "The source's licence"),
     Column("models", _fields(**dict.fromkeys(ALL_ROLES, _text())),
-           "The model that played each role for this row; null where none was asked"),
+           "The model that played each role for this row; null where none was asked", by=()),
     Column("decided_by", _fields(**dict.fromkeys(DECIDED_BY, _hash(HASH_DIGITS))),
            "The first 16 hex digits of the SHA-256 of the files that decided about this row; null where a file "
-           "had no say"),
+           "had no say", by=()),
     Column("image_sha256", _hash(64),
            "The SHA-256 of the image's bytes; null without a sound image", empty=ALL),
 )  # fmt: skip

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from vlaa_thinking.columns import DECIDED_BY, HASH_DIGITS, features
@@ -20,6 +21,7 @@ from vlaa_thinking.steps.question import question_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
 
@@ -61,6 +63,7 @@ class Split:
 def columns(record: Record, why: str | None, settings: Settings) -> dict[str, Any]:
     """Return a record's row, all columns but `image`."""
     gold, score, outcome = record.gold, record.score, record.outcome
+    signals, models = record.caption_signals, dict(record.models)
     replied = record.teacher_response is not None
     first = {cue.phrase: cue.start for cue in reversed(record.cues)} if replied else {}
     cues = sorted(first.items(), key=lambda cue: cue[1])
@@ -84,7 +87,7 @@ def columns(record: Record, why: str | None, settings: Settings) -> dict[str, An
         "answer_share": record.answer_share,
         "boxes": [list(box) for box in gold.boxes] or None,
         "caption": record.caption,
-        "caption_signals": asdict(record.caption_signals) if record.caption_signals else None,
+        "caption_signals": {name: getattr(signals, name) for name in signals.__slots__} if signals else None,
         "teacher_reasoning": record.teacher_reasoning,
         "teacher_response": record.teacher_response,
         "teacher_pass_rate": record.teacher_pass_rate,
@@ -102,7 +105,7 @@ def columns(record: Record, why: str | None, settings: Settings) -> dict[str, An
         "source": record.source,
         "source_id": record.source_id,
         "source_license": record.source_license,
-        "models": {role: dict(record.models).get(role) for role in ALL_ROLES},
+        "models": {role: models.get(role) for role in ALL_ROLES},
         "decided_by": hashes,
         "image_sha256": record.picture.sha256 if record.picture else None,
     }
@@ -229,7 +232,10 @@ def _image(record: Record, images: ImageStore | None) -> dict[str, Any] | None:
 
 
 class _Shard:
-    """One Parquet file under way: page index, content-defined chunks, images as they are."""
+    """One Parquet file under way: page index, content-defined chunks, images as they are.
+
+    A row group is encoded and written in a thread, one at a time, while the rows of the next are gathered.
+    """
 
     def __init__(self, path: Path, config: str, row_group_bytes: int) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy
@@ -242,7 +248,7 @@ class _Shard:
         self.path = path
         self.rows = 0
         self.arrow_bytes = 0
-        """Of the row groups that are written."""
+        """Of the row groups that are written, or being written."""
         self._pa = pa
         self._schema = columns.arrow_schema
         self._names = list(columns)
@@ -260,6 +266,8 @@ class _Shard:
         self._most = row_group_bytes
         self._pending: list[dict[str, Any]] = []
         self._pending_bytes = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         """Return the open file."""
@@ -269,9 +277,13 @@ class _Shard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what is left, and close the file."""
-        if error is None:
-            self._flush()
-        self._writer.close()
+        try:
+            if error is None:
+                self._flush()
+                self._settle()
+        finally:
+            self._thread.shutdown()
+            self._writer.close()
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row, of which only this config's columns are taken; full row groups are written out."""
@@ -286,7 +298,14 @@ class _Shard:
     def _flush(self) -> None:
         if self._pending:
             table = self._pa.Table.from_pylist(self._pending, schema=self._schema)
-            self._writer.write_table(table)
+            self._settle()
+            self._writing = self._thread.submit(self._writer.write_table, table)
             self.rows += len(self._pending)
             self.arrow_bytes += table.nbytes
             self._pending, self._pending_bytes = [], 0
+
+    def _settle(self) -> None:
+        """Wait for the row group under way; raises what went wrong with it."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()

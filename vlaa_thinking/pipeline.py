@@ -15,7 +15,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from vlaa_thinking import card
+from vlaa_thinking import card, croissant
 from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.keeping import beside_paper, kept_by_source
@@ -138,8 +138,8 @@ async def _build(options: Options) -> BuildResult:
         gates = {id(p.gate): p.gate for p in setup.context.players.values() if p.gate}
         await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
         _refuse_nothing(spool, collection)
-        blind = await setup.stop.watch(_check_blind(setup, spool), gates.values())
-        made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup, blind)
+        blind = await setup.stop.watch(check_blind(setup, spool), gates.values())
+        made, changed = await asyncio.to_thread(second_pass, spool, collection.not_taken, setup, blind)
         result = BuildResult(
             out=places.out if made.kept else None,
             changed=changed,
@@ -188,7 +188,7 @@ async def walk(record: Record, context: Context, counts: Counts) -> Record:
         return record.fail("curate", "no_reply", f"curate: {exc}")
 
 
-async def _check_blind(setup: Setup, spool: Spool) -> Blind | None:
+async def check_blind(setup: Setup, spool: Spool) -> Blind | None:
     """Ask the policy about some rows without their image, if the project says so."""
     rows = setup.settings.curate.policy.blind
     return await look_away(spool.measured(rows), setup.context) if rows else None
@@ -224,18 +224,17 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
         raise first_failure(failures) from None
 
 
-def _second_pass(
-    spool: Spool, collection: Collection, setup: Setup, blind: Blind | None
-) -> tuple[Funnel, bool]:
+def second_pass(spool: Spool, not_taken: int, setup: Setup, blind: Blind | None) -> tuple[Funnel, bool]:
     """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
     settings, places = setup.settings, setup.places
     spool.decide(list(curate(spool.facts(), settings.curate, setup.seed)))
-    made = funnel(spool, collection.not_taken)
+    made = funnel(spool, not_taken)
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
     hashed = files_told(places.next)
     manifest = card.manifest(setup, made, splits, spool, blind, root_of(hashed))
+    croissant.write(places.next, settings.curate.card, manifest, hashed)
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest, hashed)
     setup.stop.raise_if_wanted()

@@ -165,7 +165,17 @@ class Spool:
         for text, status, code, why in self._db.execute(query, (config, part)):
             if self._between_rows:
                 self._between_rows()
-            yield _ended(load(text), status, code, why), why
+            yield load(text, _decided(status, code, why)), why
+
+    def size(self) -> int:
+        """Count all rows."""
+        (rows,) = self._db.execute("SELECT COUNT(*) FROM rows").fetchone()
+        return int(rows)
+
+    def collected(self) -> Iterator[tuple[Record, int]]:
+        """Give every record as its steps left it, with how many rows of its id came before it, in key order."""
+        for text, copy in self._db.execute("SELECT record, copy FROM rows ORDER BY key, copy"):
+            yield load(text), copy
 
     def count(self, *columns: str) -> list[tuple[Any, ...]]:
         """Count rows by these columns, in their order; each result is the values and the count."""
@@ -199,7 +209,7 @@ class Spool:
         )
         rows = self._db.execute(query, (row_id, row_id)).fetchall()
         return [
-            (_ended(load(text), status, code, why), split, why) for text, split, why, status, code in rows
+            (load(text, _decided(status, code, why)), split, why) for text, split, why, status, code in rows
         ]
 
     def close(self) -> None:
@@ -212,8 +222,8 @@ def dump(record: Record) -> str:
     return json.dumps(record, default=_fields, ensure_ascii=False, separators=(",", ":"))
 
 
-def load(text: str) -> Record:
-    """Read a record that `dump` wrote."""
+def load(text: str, ended: Outcome | None = None) -> Record:
+    """Read a record that `dump` wrote; `ended` is its outcome where it had none."""
     values: dict[str, Any] = json.loads(text)
     gold = values["gold"]
     gold["boxes"] = tuple(tuple(box) for box in gold["boxes"])
@@ -230,6 +240,7 @@ def load(text: str) -> Record:
         ("outcome", Outcome),
     ):
         values[name] = cls(**values[name]) if values[name] else None
+    values["outcome"] = values["outcome"] or ended
     return Record(**values)
 
 
@@ -240,14 +251,10 @@ def _trace(record: Record) -> bytes | None:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _ended(record: Record, status: str, code: str, why: str | None) -> Record:
-    """Return the record with the outcome that `curate` gave it."""
-    if record.outcome is not None:
-        return record
-    outcome = Outcome(
-        status="kept" if status == "kept" else "dropped", step="curate", code=code, reason=why or ""
-    )
-    return changed(record, outcome=outcome)
+def _decided(status: str, code: str, why: str | None) -> Outcome:
+    """Return the outcome that `curate` gave a row."""
+    kept = "kept" if status == "kept" else "dropped"
+    return Outcome(status=kept, step="curate", code=code, reason=why or "")
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - json hands over what it cannot write

@@ -27,8 +27,9 @@ from vlaa_thinking.steps import Player
 from vlaa_thinking.stop import run_to_end
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vlaa_thinking.llm import Completion, Request
-    from vlaa_thinking.players import Told
     from vlaa_thinking.record import Record
     from vlaa_thinking.settings import Role, Settings
 
@@ -104,17 +105,13 @@ async def _walk_again(
         )
         exchanges.append(exchange)
 
-    cast: dict[Role, Player] = {
-        role: _player(role, settings, note["players"][role], cache, told)
-        for role in ALL_ROLES
-        if role in note["players"] and (role in settings.roles or note["players"][role]["own"])
-    }
+    cast = {role: recalling(p, cache, told) for role, p in noted_players(settings, note).items()}
     context = context_of(settings, ImageStore(places.images, cache), cast)
-    await walk(_start(record), context, Counts())
+    await walk(as_collected(record), context, Counts())
     return tuple(exchanges)
 
 
-def _start(record: Record) -> Record:
+def as_collected(record: Record) -> Record:
     """Return the record as `collect` made it."""
     if record.outcome is not None and record.outcome.step == "collect":
         return record
@@ -125,12 +122,19 @@ def _start(record: Record) -> Record:
     return changed(record, cues=(), models=(), **blank)
 
 
-def _player(role: Role, settings: Settings, noted: dict[str, Any], cache: Cache, told: Told) -> Player:
-    """Make the player of a role as the last build had it; a caller's own is known by its note alone."""
-    address = Address(**noted["address"]) if noted["address"] else None
-    model = Model(api="plain") if noted["own"] else settings.models[settings.roles[role]]
-    player = Player(name=noted["name"], llm=nobody, gate=None, model=model, address=address, own=noted["own"])
-    return recalling(player, cache, told)
+def noted_players(settings: Settings, note: Mapping[str, Any]) -> dict[Role, Player]:
+    """Return the players as the last build had them, and nobody behind them; a caller's own is known by its note alone."""
+    cast: dict[Role, Player] = {}
+    for role in ALL_ROLES:
+        noted = note["players"].get(role)
+        if noted is None or not (role in settings.roles or noted["own"]):
+            continue
+        address = Address(**noted["address"]) if noted["address"] else None
+        model = Model(api="plain") if noted["own"] else settings.models[settings.roles[role]]
+        cast[role] = Player(
+            name=noted["name"], llm=nobody, gate=None, model=model, address=address, own=noted["own"]
+        )
+    return cast
 
 
 def note_of(places: Places) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import vlaa_thinking
-from vlaa_thinking import card, toml
+from vlaa_thinking import card, croissant, toml
 from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
 from vlaa_thinking.licensing import licensing
 from vlaa_thinking.markup import read_template
@@ -160,6 +160,7 @@ class Folder:
             "origins": {name: asdict(origin) for name, origin in origins.items()},
             "project": self._settings.hashes,
         }
+        croissant.write(target, self._settings.curate.card, facts, hashed)
         card.write(target, self._settings, facts, splits, file=TEMPLATE)
         write_manifest(target, facts, hashed)
         return self._places.put()
