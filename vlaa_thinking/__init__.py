@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vlaa_thinking.pipeline import abuild, build
     from vlaa_thinking.previewing import Preview, preview
     from vlaa_thinking.project import Project
+    from vlaa_thinking.publishing import publish
+    from vlaa_thinking.publishing.result import Publication
     from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
     from vlaa_thinking.release import ImportResult, import_release
     from vlaa_thinking.release.result import DefectCount, ImportedFile
@@ -48,6 +50,7 @@ __all__ = [
     "Plan",
     "Preview",
     "Project",
+    "Publication",
     "Record",
     "Request",
     "Row",
@@ -71,6 +74,7 @@ __all__ = [
     "list_sources",
     "plan",
     "preview",
+    "publish",
     "schema",
     "score",
     "show",
@@ -91,6 +95,8 @@ _HOMES = {
     "pipeline": ("abuild", "build"),
     "previewing": ("Preview", "preview"),
     "project": ("Project",),
+    "publishing": ("publish",),
+    "publishing.result": ("Publication",),
     "record": ("Gold", "Outcome", "Record", "Row", "Score"),
     "release": ("ImportResult", "import_release"),
     "release.result": ("DefectCount", "ImportedFile"),
