@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from datasets import load_dataset
+from huggingface_hub import file_download
 from huggingface_hub.utils import _http
 from typer.testing import CliRunner
 
@@ -61,7 +63,9 @@ def hub_client(environment: dict[str, str]) -> Iterator[HubClient]:
 
 
 def _serve() -> None:
-    _http.time = SimpleNamespace(sleep=lambda _: None)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    impatient: Any = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+    for module in (_http, file_download):
+        vars(module)["time"] = impatient
     for line in sys.stdin:
         what, values, options = json.loads(line)
         try:
