@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from typing import Any
 
 BATCH = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
@@ -44,13 +45,22 @@ def oid(data: bytes) -> str:
 
 
 def upload_modes(given: bytes, files: Files, *, lfs: bool) -> dict[str, Any]:
-    """Say for each file which way it is to come."""
+    """Say for each file which way it is to come, and whether the repository's .gitignore keeps it out."""
     said = []
-    for wish in json.loads(given)["files"]:
+    asked = json.loads(given)
+    rules = asked.get("gitIgnore", files.get(".gitignore", b"").decode()).split()
+    for wish in asked["files"]:
         path, here = wish["path"], files.get(wish["path"])
         mode = "lfs" if lfs and path.endswith(LARGE) else "regular"
         known = {} if here is None else {"oid": here.sha256 if isinstance(here, Large) else oid(here)}
-        said.append({"path": path, "uploadMode": mode, "shouldIgnore": False, **known})
+        said.append(
+            {
+                "path": path,
+                "uploadMode": mode,
+                "shouldIgnore": any(fnmatch(path, rule) for rule in rules),
+                **known,
+            }
+        )
     return {"files": said}
 
 

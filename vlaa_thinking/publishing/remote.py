@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlaa_thinking.edition import Edition
 from vlaa_thinking.errors import OutputError, SetupError, VlaaError
 from vlaa_thinking.hub import download, trouble
 from vlaa_thinking.places import MANIFEST
@@ -14,7 +16,6 @@ from vlaa_thinking.versions import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from huggingface_hub import CommitOperationAdd
 
@@ -32,8 +33,8 @@ class State:
     """The commit of `main`."""
     files: tuple[str, ...]
     """Those of `main`."""
-    versions: Mapping[Version, str]
-    """Every version's tag, in order, with the commit that it names."""
+    versions: frozenset[Version]
+    """Those that have a tag."""
     private: bool
 
 
@@ -69,11 +70,11 @@ class Remote:
             tags = self._api.list_repo_refs(self.name, repo_type=KIND).tags
         if not found.sha:
             raise SetupError(f"{self.name} has no commit yet: delete it on the Hub, or commit a file there")
-        versions = {version: tag.target_commit for tag in tags if (version := Version.of_tag(tag.name))}
+        versions = frozenset(version for tag in tags if (version := Version.of_tag(tag.name)))
         return State(
             head=found.sha,
             files=tuple(sibling.rfilename for sibling in found.siblings or ()),
-            versions=dict(sorted(versions.items())),
+            versions=versions,
             private=bool(found.private),
         )
 
@@ -94,12 +95,9 @@ class Remote:
             except RemoteEntryNotFoundError:
                 return None
         try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123 - the client gives a string
-                found = json.load(file)
-        except (ValueError, RecursionError):
+            return Edition.read(Path(path).parent, name=f"{self.name}@{commit}", fetched=True).manifest
+        except OutputError:
             return None
-        ours = isinstance(found, dict) and found.get("made_by") == "vlaa-thinking"
-        return found if ours else None
 
     def fetch(self, commit: str) -> Path:
         """Return the folder that holds a commit, fetched where it is not in the cache."""
@@ -121,7 +119,10 @@ class Remote:
         facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         files = [CommitOperationAdd(file, folder / file) for file in (*facts, MANIFEST)]
         with self._asked():
-            self._api.preupload_lfs_files(self.name, files, repo_type=KIND, free_memory=False)
+            # No .gitignore of theirs: a file that it names would be left out of the commit without a word.
+            self._api.preupload_lfs_files(
+                self.name, files, repo_type=KIND, free_memory=False, gitignore_content=""
+            )
         for file in files:
             known = facts.get(file.path_in_repo)
             if known and file.upload_info.is_hashed and file.upload_info.sha256.hex() != known["sha256"]:
