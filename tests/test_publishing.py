@@ -37,7 +37,8 @@ def second(first: Path) -> Path:
     """Add rows, and change one."""
     out = first.parents[1] / f"{first.parent.name}-second/set"
     build(Project.default(), out=out, limit=60)
-    edit(out, 0, caption=None)
+    known = {row["id"] for row in rows_of(first)}
+    edit(out, next(n for n, row in enumerate(rows_of(out)) if row["id"] in known), caption=None)
     return out
 
 
@@ -92,8 +93,9 @@ def assert_whole(files: Files, version: str) -> None:
 
 
 def test_the_demo_is_published_changed_published_again_and_both_are_loaded(
-    hub: HubServer, client: HubClient, name: str, first: Path, second: Path
+    hub: HubServer, client: HubClient, first: Path, second: Path
 ) -> None:
+    name = "org/demo"
     done = client("cli", "publish", name, str(first), "--version", "1.0.0")
     assert (done["code"], done["err"].splitlines()[0]) == (0, f"Making the private dataset {name}.")
     assert f'rows = load_dataset("{name}", revision="v1.0.0")' in done["out"]
@@ -126,6 +128,7 @@ def test_the_demo_is_published_changed_published_again_and_both_are_loaded(
     print(told["out"])
     entry = told["out"].partition("Its entry in CHANGELOG.md:\n\n")[2]
     assert entry.startswith("### Added\n\n- 20 rows: ")
+    assert "### Changed\n\n- 1 row changed: `caption` in 1.\n" in entry
     changelog = repo.commits[repo.head]["CHANGELOG.md"].decode()
     assert re.findall(r"^## \[(.*)\] - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE) == ["1.1.0", "1.0.0"]
     assert entry.strip() in changelog
