@@ -1,5 +1,8 @@
 """A small Hub on loopback, for tests: `with HubServer() as hub: hub.add("org/name", {"a.json": b"[]"})`.
 
+It takes uploads, too (hub_uploads.py): by LFS, or, with `hub.lfs = False`, every file within its commit. It knows no Xet.
+`hub.cut` ends the connection at a request, before or after it was acted on.
+
 It is read through HF_ENDPOINT, which the client libraries read when they are imported: so what uses it runs in a
 process of its own, with `hub.environment`.
 """
@@ -9,15 +12,16 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-Files = dict[str, bytes]
+from hub_uploads import BATCH, OBJECT, Files, Large, Refused, batch, changed, oid, upload_modes
 
 PIECE = 1 << 16
 """Bytes that are sent at a time."""
@@ -30,6 +34,9 @@ class Repo:
     commits: dict[str, Files] = field(default_factory=dict[str, Files])
     tags: dict[str, str] = field(default_factory=dict[str, str])
     gated: bool = False
+    private: bool = False
+    messages: dict[str, str] = field(default_factory=dict[str, str])
+    """The title of each commit that was made through the API."""
 
     @property
     def head(self) -> str:
@@ -48,8 +55,23 @@ class Repo:
         return (sha, self.commits[sha]) if sha in self.commits else None
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A connection that ends at a request."""
+
+    at: int
+    """Which one, from 1."""
+    after: bool = False
+    """Whether it was acted on; the answer is lost then."""
+    lasting: bool = True
+    """Whether the later requests fare no better, none of them acted on."""
+
+
 class HubServer:
-    """The part of the Hub's API that readers of datasets use; it counts what it sends."""
+    """The part of the Hub's API that readers and writers of datasets use; it counts what it sends."""
+
+    token = "hf_loopback"
+    """What a request must bear that sees a private repository, or changes anything."""
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
@@ -57,6 +79,11 @@ class HubServer:
         """Method and path of every request, in order of arrival."""
         self.sent: dict[str, int] = {}
         """Bytes of files sent, by their names."""
+        self.objects: dict[str, Large] = {}
+        """Large files by their SHA-256, also those that no commit names yet."""
+        self.lfs = True
+        """Whether data files and pictures go up as large files; if not, every file does within its commit."""
+        self.cut: Cut | None = None
         self._lock = threading.Lock()
         self._http = _Server(self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="hub-server")
@@ -84,24 +111,47 @@ class HubServer:
         kept = {name: value for name, value in os.environ.items() if name not in offline}
         return {**kept, "HF_ENDPOINT": self.url, "HF_HUB_DISABLE_XET": "1"}
 
+    @property
+    def publisher(self) -> dict[str, str]:
+        """The environment of a process that may write here; with Xet left on where no file goes up as a large one."""
+        environment = {**self.environment, "HF_TOKEN": self.token}
+        if not self.lfs:
+            del environment["HF_HUB_DISABLE_XET"]
+        return environment
+
     def add(self, name: str, files: Mapping[str, bytes], *, gated: bool = False) -> Repo:
         """Make a repository with one commit."""
         repo = self.repos[name] = Repo(gated=gated)
         repo.commit(files)
         return repo
 
-    def note(self, request: str) -> None:
+    def note(self, request: str) -> int:
+        """Write a request down; returns its number, from 1."""
         with self._lock:
             self.asked.append(request)
+            return len(self.asked)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Change something while no other request does."""
+        with self._lock:
+            yield
+
+    def make(self, given: bytes) -> dict[str, Any]:
+        """Make a repository, with the commit that the Hub puts into a new one."""
+        wish = json.loads(given)
+        name = f"{wish['organization']}/{wish['name']}"
+        if wish["type"] != "dataset":
+            raise Refused(400, f"no such type here: {wish['type']}")
+        if name in self.repos:
+            raise Refused(409, "You already created this dataset repo")
+        repo = self.add(name, {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"})
+        repo.private = wish.get("visibility") == "private"
+        return {"url": f"{self.url}/datasets/{name}", "name": name, "id": name}
 
     def count(self, name: str, size: int) -> None:
         with self._lock:
             self.sent[name] = self.sent.get(name, 0) + size
-
-
-def oid(data: bytes) -> str:
-    """Hash a file as git does."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 class _Server(ThreadingHTTPServer):
@@ -158,6 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the names of the base class
     do_POST = do_GET  # noqa: N815
+    do_PUT = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
         """Keep quiet."""
@@ -166,18 +217,54 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         path = unquote(parts.path)
-        self.server.hub.note(f"{self.command} {path}")
+        number, cut = self.server.hub.note(f"{self.command} {path}"), self.server.hub.cut
+        lost = cut is not None and (number == cut.at or (cut.lasting and number > cut.at))
+        if lost:
+            self.close_connection = True
+            if not (cut and cut.after and number == cut.at):
+                return
+        sink, self.wfile = self.wfile, BytesIO() if lost else self.wfile
+        try:
+            self._act(path, parse_qs(parts.query), given)
+        except Refused as exc:
+            self._send(exc.status, {"error": exc.words}, exc.headers)
+        finally:
+            self.wfile = sink
+
+    def _act(self, path: str, query: dict[str, list[str]], given: bytes) -> None:
+        hub = self.server.hub
         if found := _FILE.fullmatch(path):
             self._file(found)
+        elif self.command == "PUT" and (found := OBJECT.fullmatch(path)):
+            hub.objects[found["sha"]] = Large(given)
+            self._send(200, {})
+        elif found := BATCH.fullmatch(path):
+            self._permit()
+            self._send(200, batch(given, hub.objects, hub.url))
+        elif path == "/api/validate-yaml":
+            self._send(200, {"errors": [], "warnings": []})  # nobody looks at it here
+        elif path == "/api/repos/create":
+            self._permit()
+            with hub.alone():
+                made = hub.make(given)
+            self._send(200, made)
         elif found := _API.fullmatch(path):
-            self._api(found, parse_qs(parts.query), given)
+            self._api(found, query, given)
         else:
             self._send(404, {"error": f"no such path: {path}"})
+
+    def _permit(self) -> None:
+        """See that the caller may write."""
+        if not self._known():
+            raise Refused(403, "Forbidden: pass a token with write access")
+
+    def _known(self) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {self.server.hub.token}"
 
     def _repo(self, name: str, revision: str | None, *, inside: bool) -> tuple[Repo, str, Files] | None:
         """Find a commit, or send what the Hub says where there is none; of a gated one, anybody may read the facts."""
         repo = self.server.hub.repos.get(name)
-        if repo is None:
+        if repo is None or (repo.private and not self._known()):
             self._send(401, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
             return None
         if repo.gated and inside:
@@ -198,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
         repo, sha, files = at
         match found["what"]:
             case None | "revision":
-                self._send(200, _info(found["repo"], sha, files, gated=repo.gated))
+                self._send(200, _info(found["repo"], sha, files, repo))
             case "auth-check":
                 self._send(200, {})
             case "tree":
@@ -211,8 +298,31 @@ class _Handler(BaseHTTPRequestHandler):
                 tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": c} for n, c in repo.tags.items()]
                 main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.head}
                 self._send(200, {"branches": [main], "tags": tags, "converts": []})
+            case "preupload" | "commit" | "tag" as what:
+                self._permit()
+                with self.server.hub.alone():
+                    said = self._change(repo, what, given, files, found)
+                self._send(200, said)
             case what:
                 self._send(404, {"error": f"no such call: {what}"})
+
+    def _change(
+        self, repo: Repo, what: str, given: bytes, files: Files, found: re.Match[str]
+    ) -> dict[str, Any]:
+        hub = self.server.hub
+        if what == "preupload":
+            return upload_modes(given, files, lfs=hub.lfs)
+        if what == "tag":
+            name = json.loads(given)["tag"]
+            if name in repo.tags:
+                raise Refused(409, f"Tag {name} already exists")
+            repo.tags[name] = repo.at(unquote(found["rev"]))[0]  # type: ignore[index]  # it was found before
+            return {}
+        title, after = changed(given, repo.head, files, hub.objects)
+        sha = repo.commit(after)
+        repo.messages[sha] = title
+        url = f"{hub.url}/datasets/{found['repo']}/commit/{sha}"
+        return {"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""}
 
     def _tree(self, files: Files, folder: str, *, deep: bool) -> None:
         entries = _tree(files, folder, deep=deep)
@@ -233,6 +343,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
             return
         headers = {"ETag": f'"{oid(data)}"', "X-Repo-Commit": sha, "Accept-Ranges": "bytes"}
+        if isinstance(data, Large):
+            headers |= {"X-Linked-Etag": f'"{data.sha256}"', "X-Linked-Size": str(len(data))}
         status, part = 200, data
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if wanted:
@@ -260,15 +372,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.hub.count(name, len(piece))
 
 
-def _info(name: str, sha: str, files: Files, *, gated: bool) -> dict[str, Any]:
+def _info(name: str, sha: str, files: Files, repo: Repo) -> dict[str, Any]:
     return {
         "id": name,
         "author": name.partition("/")[0],
         "sha": sha,
         "lastModified": "2025-01-01T00:00:00.000Z",
         "createdAt": "2025-01-01T00:00:00.000Z",
-        "private": False,
-        "gated": "auto" if gated else False,
+        "private": repo.private,
+        "gated": "auto" if repo.gated else False,
         "disabled": False,
         "tags": [],
         "downloads": 0,
@@ -290,7 +402,8 @@ def _tree(files: Files, folder: str, *, deep: bool) -> list[dict[str, Any]]:
             if deep or depth == 1:
                 entries[name] = {"type": "directory", "oid": oid(name.encode()), "size": 0, "path": name}
         if deep or len(below) == 1:
-            entries[path] = {"type": "file", "oid": oid(data), "size": len(data), "path": path}
+            lfs = {"lfs": data.pointed()} if isinstance(data, Large) else {}
+            entries[path] = {"type": "file", "oid": oid(data), "size": len(data), "path": path, **lfs}
     return list(entries.values())
 
 

@@ -1,6 +1,7 @@
 """Calls as users write them: read by mypy and pyright, and run by test_api.py where that is cheap."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import assert_type
 
@@ -21,6 +22,7 @@ from vlaa_thinking import (
     Plan,
     Preview,
     Project,
+    Publication,
     Rebuild,
     Record,
     Request,
@@ -42,6 +44,7 @@ from vlaa_thinking import (
     list_sources,
     plan,
     preview,
+    publish,
     rebuild,
     schema,
     show,
@@ -216,6 +219,24 @@ def make_it_again(project: Project) -> list[str]:
     assert_type(made.out, Path | None)
     print(made.identical, made.rows, made.answers, made.differing, made.versions, made.exit_code)
     return [f"{each.row} {each.step}" for each in rebuild(Path("set")).missing]
+
+
+def pass_it_on() -> str:
+    """Publish a version, after a look at what it would change."""
+    planned: Publication = publish("org/set", "set", version="1.1.0", dry_run=True)
+    print(planned.last, planned.changelog, planned.removed, planned.diff and planned.diff.part)
+    made = publish(
+        "org/set",
+        Path("set"),
+        version="1.1.0",
+        public=True,
+        onto="0123abc",
+        date=date(2026, 1, 31),
+        watch=print,
+    )
+    assert_type(made.warnings, tuple[str, ...])
+    assert_type(made.commit, str | None)
+    return made.tag
 
 
 async def streaming(request: Request, /) -> AsyncIterator[str]:

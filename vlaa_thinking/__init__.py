@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vlaa_thinking.pipeline import abuild, build
     from vlaa_thinking.previewing import Preview, preview
     from vlaa_thinking.project import Project
+    from vlaa_thinking.publishing import publish
+    from vlaa_thinking.publishing.result import Publication
     from vlaa_thinking.rebuilding import MissingAnswer, Rebuild, rebuild
     from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
     from vlaa_thinking.release import ImportResult, import_release
@@ -50,6 +52,7 @@ __all__ = [
     "Plan",
     "Preview",
     "Project",
+    "Publication",
     "Rebuild",
     "Record",
     "Request",
@@ -74,6 +77,7 @@ __all__ = [
     "list_sources",
     "plan",
     "preview",
+    "publish",
     "rebuild",
     "schema",
     "score",
@@ -96,6 +100,8 @@ _HOMES = {
     "previewing": ("Preview", "preview"),
     "project": ("Project",),
     "rebuilding": ("MissingAnswer", "Rebuild", "rebuild"),
+    "publishing": ("publish",),
+    "publishing.result": ("Publication",),
     "record": ("Gold", "Outcome", "Record", "Row", "Score"),
     "release": ("ImportResult", "import_release"),
     "release.result": ("DefectCount", "ImportedFile"),

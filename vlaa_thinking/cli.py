@@ -25,7 +25,9 @@ Folder = Annotated[
 Out = Annotated[
     Path, typer.Option(metavar="OUT", help="The dataset folder; OUT.work beside it holds answers and images.")
 ]
-Dataset = Annotated[Path, typer.Argument(metavar="FOLDER", help="A finished dataset folder.")]
+Dataset = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="A finished dataset folder, or org/name@v1.0.0 on the Hub.")
+]
 
 
 @app.callback()
@@ -395,7 +397,7 @@ def rebuild(
 
 @app.command()
 def diff(
-    a: Annotated[Path, typer.Argument(metavar="A", help="The earlier dataset's folder.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="The earlier dataset's folder, or org/name@v1.0.0.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The later one's.")],
     last: Annotated[
         str | None, typer.Option(metavar="VERSION", help="A's version, to say which one follows: 1.0.0.")
@@ -403,7 +405,7 @@ def diff(
 ) -> None:
     """Say what is different in another state of a dataset, and which version it should get.
 
-    Example: vlaa-thinking diff vlaa-dataset-old vlaa-dataset --last 1.0.0
+    Example: vlaa-thinking diff org/name@v1.0.0 vlaa-dataset --last 1.0.0
     """
     from rich.console import Console  # noqa: PLC0415
 
@@ -412,6 +414,48 @@ def diff(
 
     with _told():
         tell_diff(run_diff(a, b), Console(), last=last)
+
+
+@app.command()
+def publish(
+    name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="The dataset on the Hub.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A finished dataset folder.")],
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="The version that it becomes, above the last one: 1.1.0.")
+    ],
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a new dataset public; it is private otherwise.")
+    ] = False,
+    onto: Annotated[
+        str | None,
+        typer.Option(metavar="COMMIT", help="Accept main at this commit, which is no version's."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is different from the last version.")
+    ] = False,
+) -> None:
+    """Publish a finished dataset on the Hub as a version: one commit, then its tag.
+
+    After a cut, run the same command again: it goes on where it was. The token is that of HF_TOKEN, or of `hf auth login`.
+
+    Example: vlaa-thinking publish my-org/my-dataset my-dataset --version 1.1.0 --dry-run
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import publish as run_publish  # noqa: PLC0415
+    from vlaa_thinking.publishing.display import tell_publication  # noqa: PLC0415
+
+    with _told():
+        made = run_publish(
+            name,
+            folder,
+            version=version,
+            public=public,
+            onto=onto,
+            dry_run=dry_run,
+            watch=lambda line: typer.echo(line, err=True),
+        )
+    tell_publication(made, Console())
 
 
 @app.command()
@@ -547,7 +591,7 @@ def gc(
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn an error of ours into one sentence and its exit code."""
-    from vlaa_thinking.errors import BudgetReached, Interrupted, VlaaError  # noqa: PLC0415
+    from vlaa_thinking.errors import BudgetReached, Interrupted, Unfinished, VlaaError  # noqa: PLC0415
 
     try:
         yield
@@ -557,6 +601,9 @@ def _told() -> Iterator[None]:
     except Interrupted as exc:
         typer.echo(str(exc), err=True)
         raise typer.Exit(130) from None
+    except Unfinished as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(3) from None
     except VlaaError as exc:
         typer.echo(f"error: {exc}", err=True)
         raise typer.Exit(2) from None

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vlaa_thinking.dataset import CONFIGS
 from vlaa_thinking.errors import OutputError
+from vlaa_thinking.hub import address, fetch
 from vlaa_thinking.places import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pyarrow import Schema
+
+RELEASE = "release"
+"""The manifest's key for what publishing adds: version, date, and the facts of the files that it changed."""
 
 LOT = 64
 """Rows that are read at a time."""
@@ -51,16 +55,18 @@ _STEP = _fields(
 )  # fmt: skip
 _ANSWERS = dict.fromkeys(("answers", "input_tokens", "output_tokens", "usd"), _or_null(_NUMBER))
 _VERIFIER = _fields(check=_TEXT, judge={"type": "boolean"}, tolerance=_NUMBER, **{"pass": _NUMBER})
+_FACTS = _fields(bytes=_COUNT, sha256=_TEXT)
 _FORM = _fields(
-    "models", "project", "licenses", "funnel", "dropped", "sources", "answer_types", "answers", "rules",
+    "models", "project", "licenses", "funnel", "dropped", "sources", "answer_types", "answers", "rules", RELEASE,
     made_by={"const": "vlaa-thinking"},
     version=_TEXT,
-    files=_map(_fields(bytes=_COUNT, sha256=_TEXT)),
+    files=_map(_FACTS),
     splits={
         **_map(_map(_fields("figures", rows=_COUNT, figures=_FIGURES))),
         "propertyNames": {"enum": [*CONFIGS]},
     },
     rows=_fields(kept=_COUNT, dropped=_COUNT, failed=_COUNT, **{"in": _COUNT}),
+    release=_fields(version=_TEXT, date=_TEXT, built=_map(_or_null(_FACTS))),
     models=_map(_fields("model", name=_TEXT, model=_or_null(_TEXT))),
     project=_map(_TEXT),
     licenses=_map(_TEXT),
@@ -82,16 +88,38 @@ class Edition:
     """As it was asked for."""
     folder: Path
     manifest: Mapping[str, Any]
+    fetched: bool = False
+    """Whether the folder is a copy in the Hub client's cache."""
 
     @classmethod
     def open(cls, place: Path | str) -> Self:
-        """Find a dataset by its folder; raises `OutputError` where there is none, or no manifest of ours."""
+        """Find a dataset by its folder, or as `org/name@v1.0.0` on the Hub, from where it is fetched into a cache.
+
+        Raises `OutputError` where there is none, or no manifest of ours.
+        """
         folder = Path(place)
-        if not folder.is_dir():
+        if folder.is_dir():
+            return cls.read(folder, name=str(place))
+        named = address(str(place))
+        if named is None:
             raise OutputError(
-                f"{place} is no folder: name a dataset folder, as `vlaa-thinking build` writes it"
+                f"{place} is no folder: name a dataset folder, as `vlaa-thinking build` writes it, "
+                "or a version on the Hub, as org/name@v1.0.0"
             )
-        return cls(name=str(place), folder=folder, manifest=_manifest_of(folder))
+        return cls.read(fetch(*named), name=str(place), fetched=True)
+
+    @classmethod
+    def read(cls, folder: Path, *, name: str, fetched: bool = False) -> Self:
+        """Open a folder under another name; raises `OutputError` where it holds no manifest of ours."""
+        return cls(name=name, folder=folder, manifest=_manifest_of(folder), fetched=fetched)
+
+    @property
+    def beside(self) -> Path:
+        """What a file about this dataset is called, without its suffix: beside the folder, or here if it was fetched."""
+        if self.fetched:
+            return Path(self.name.rpartition("/")[2])
+        folder = self.folder.resolve()
+        return folder.with_name(folder.name)
 
     def splits(self) -> Iterator[tuple[str, str, list[Path]]]:
         """Name the splits that have files: config, part, files in order."""
@@ -104,6 +132,13 @@ class Edition:
     def __str__(self) -> str:
         """Return the name."""
         return self.name
+
+
+def as_built(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest as `build` wrote it, without what publishing put in."""
+    built = {name: value for name, value in manifest.items() if name != RELEASE}
+    files = {**manifest["files"], **manifest.get(RELEASE, {}).get("built", {})}
+    return {**built, "files": {name: facts for name, facts in sorted(files.items()) if facts is not None}}
 
 
 def schema_of(file: Path) -> Schema:

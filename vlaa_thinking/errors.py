@@ -7,6 +7,7 @@
     │   └── ModelError        a model cannot be used: no key, wrong address, no answer at all
     ├── Interrupted           the user stopped the build; all that was answered is kept                   (exit 130)
     ├── BudgetReached         the next call could pass the budget; all that was answered is kept          (exit 4)
+    ├── Unfinished            the connection was cut while publishing: run the same command again          (exit 3)
     ├── NoReply               one call ended without a reply: its row has failed, this time only         (exit 3)
     └── Transient             one attempt of a call failed in a way that may pass; never leaves `llm/`
         └── Uncharged         and it cost nothing: it never reached the server, or was turned away at the door
@@ -55,6 +56,10 @@ class Interrupted(VlaaError):  # noqa: N818 - it is no error
 
 class BudgetReached(VlaaError):  # noqa: N818 - a state
     """The next call could take the build past its budget."""
+
+
+class Unfinished(VlaaError):  # noqa: N818 - a state
+    """A publishing was cut short: every version on the Hub is whole, and the same command goes on from there."""
 
 
 class NoReply(VlaaError):  # noqa: N818 - it names a state of the world, as `StopIteration` does

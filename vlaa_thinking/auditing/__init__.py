@@ -66,7 +66,10 @@ class Finding:
 class Audit:
     """What an audit came to."""
 
+    name: str
+    """As it was asked for."""
     folder: Path
+    """Where it lies, or was fetched to."""
     files: int
     """Files that the manifest names."""
     bytes: int
@@ -113,7 +116,8 @@ def audit(folder: Path | str, *, project: Project | None = None) -> Audit:
     """Check a finished dataset: hashes, counts, columns, rows, and by rule every answer and verdict.
 
     The rules are those that the manifest names; `project` has them where they are not this package's own. No model is
-    called. Raises `OutputError` where `folder` is no dataset folder, `SetupError` for a wrong project.
+    called. Raises `OutputError` where `folder` is no dataset folder, and no version on the Hub
+    ("org/name@v1.0.0"), `SetupError` for a wrong project.
     """
     edition = Edition.open(folder)
     notes = _Notes()
@@ -125,6 +129,7 @@ def audit(folder: Path | str, *, project: Project | None = None) -> Audit:
     }
     _check_counts(edition, counted, notes)
     return Audit(
+        name=edition.name,
         folder=edition.folder,
         files=len(edition.manifest["files"]),
         bytes=hashed,

@@ -35,9 +35,9 @@ def tell_audit(found: Audit, console: Console) -> None:
     say()
     kinds = len(found.findings)
     say(
-        f"{kinds} kinds of disagreement in {found.folder}"
+        f"{kinds} kinds of disagreement in {found.name}"
         if kinds > 1
-        else f"One kind of disagreement in {found.folder}"
+        else f"One kind of disagreement in {found.name}"
         if kinds
-        else f"Nothing disagrees in {found.folder}"
+        else f"Nothing disagrees in {found.name}"
     )

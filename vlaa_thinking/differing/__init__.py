@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.differing.facts import model_changes, other_files, rest_of, schema_changes
 from vlaa_thinking.differing.hashes import Hashes, digests
 from vlaa_thinking.edition import Edition, read_rows, schema_of
 from vlaa_thinking.errors import SetupError
+from vlaa_thinking.versions import Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Part = Literal["major", "minor", "patch"]
+    from vlaa_thinking.versions import Part
 
 EXAMPLES = 5
 """Ids that are kept of each kind of change."""
@@ -66,16 +67,7 @@ class Diff:
 
     def after(self, version: str) -> str:
         """Return the version that follows `version` ("1.0.0"); raises `SetupError` for what is none."""
-        numbers = version.removeprefix("v").split(".")
-        if len(numbers) != 3 or not all(number.isdecimal() and number.isascii() for number in numbers):
-            raise SetupError(f'"{version}" is no version: write it as 1.0.0')
-        major, minor, patch = map(int, numbers)
-        following = {
-            "major": (major + 1, 0, 0),
-            "minor": (major, minor + 1, 0),
-            "patch": (major, minor, patch + 1),
-        }
-        return ".".join(map(str, following[self.part] if self.part else (major, minor, patch)))
+        return str(Version.read(version.removeprefix("v")).after(self.part))
 
     def changelog(self) -> str:
         """Write the entry for the dataset's CHANGELOG.md, without its heading; "" where there is nothing to say."""
@@ -102,12 +94,16 @@ class Diff:
 
 
 def diff(a: Path | str, b: Path | str) -> Diff:
-    """Compare two finished datasets, A the earlier one.
+    """Compare two finished datasets, A the earlier one: folders, or versions on the Hub ("org/name@v1.0.0").
 
     Rows are the same if their ids are; images are compared by the hashes that the rows name. Hashes of A's rows lie in
     a temporary file meanwhile, so memory does not grow with their number. Raises `OutputError` for no dataset folder.
     """
-    before, after = Edition.open(a), Edition.open(b)
+    return compare(Edition.open(a), Edition.open(b))
+
+
+def compare(before: Edition, after: Edition) -> Diff:
+    """Compare two datasets that are open."""
     with Hashes() as hashes:
         rows_a = _take_in(before, hashes)
         tally = _Tally()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vlaa_thinking.edition import schema_of
+from vlaa_thinking.edition import as_built, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +62,7 @@ def other_files(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def rest_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a manifest says beside its models, its project's files and the bytes of the data files."""
-    rest = {name: value for name, value in manifest.items() if name not in ("models", "project", "files")}
-    return {**rest, "files": {n: f for n, f in manifest["files"].items() if not n.endswith(".parquet")}}
+    """Return what a manifest says beside its models, its project's files, its release and the bytes of the data files."""
+    built = as_built(manifest)
+    rest = {name: value for name, value in built.items() if name not in ("models", "project", "files")}
+    return {**rest, "files": {n: f for n, f in built["files"].items() if not n.endswith(".parquet")}}

@@ -70,7 +70,7 @@ def preview(folder: Path | str, *, out: Path | str | None = None, rows: int = 50
 def _target(edition: Edition, out: Path | str | None) -> Path:
     """Say where the page goes: never into the dataset, whose manifest does not know it, nor over what is not ours."""
     folder = edition.folder.resolve()
-    target = Path(out) if out is not None else folder.with_name(f"{folder.name}.html")
+    target = Path(out) if out is not None else edition.beside.with_name(f"{edition.beside.name}.html")
     if target.resolve().is_relative_to(folder):
         raise OutputError(
             f"{target} would lie in the dataset, whose manifest does not know it: name another --out"
@@ -128,7 +128,7 @@ def _render(edition: Edition, texts: str, pictures: str, count: int) -> str:
     style, script = _own("page.css"), _own("page.js")
     facts: dict[str, Any] = {
         "m": edition.manifest,
-        "name": edition.folder.resolve().name,
+        "name": edition.beside.name,
         "mark": MARK,
         "style": style,
         "script": script,
