@@ -64,6 +64,9 @@ _BOTH = re.compile(r"^(?:either|both) ", re.IGNORECASE)
 _NONE = re.compile(r"\b(?:none|neither) of (?:the|these|them)\b", re.IGNORECASE)
 _OR = re.compile(r"\s*(?:,\s*(?:or|and)\s|,|\bor\b|\band\b|(?<!\d)/(?!\d))\s*", re.IGNORECASE)
 
+LAYERS = 3
+"""How many boxes, labels and phrases may stand around an answer; a hostile text has hundreds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -99,12 +102,17 @@ def check(prediction: str, gold: Gold) -> Score:
 
 def read_choice(text: str, choices: tuple[str, ...] = ()) -> Reading:
     """Read which option a text chooses; with `choices`, their texts count too and letters are held to them."""
+    return _read(text, choices, LAYERS)
+
+
+def _read(text: str, choices: tuple[str, ...], layers: int) -> Reading:
     clean = plain(re.sub(r"[*`_]{1,3}", "", text))
     if not clean:
         return Reading(frozenset(), "The answer is empty.")
     reading = _direct(clean, choices)
-    if reading is None and isinstance(found := read_answer(text), Found) and plain(found.text) != clean:
-        return read_choice(found.text, choices)
+    found = read_answer(text) if reading is None and layers else None
+    if isinstance(found, Found) and plain(found.text) != clean:
+        return _read(found.text, choices, layers - 1)
     return _held(reading or _mentioned(clean), choices)
 
 
