@@ -125,16 +125,21 @@ CHOICE = {
         "B The ratio decreases as the repetition rate increases.", "The answer is B.", "The answer is (B) The ratio falls",
         "Answer: B", "The correct option is B because it falls", "B is correct", "A is wrong, B is correct", "I choose B",
         "It is not C but B", "option B, not option A", "B and not A", "B, since it falls", "Between A and B, I choose B",
-        "Neither A nor C; B", "In panel (a) it falls, so B", "B rather than C", "B!", "[B]", "'B'", "It's B", "B because A is wrong", "→ B", "Not A, so B",
+        "Neither A nor C; B", "Option b", "Ans. B", "answer=B", "just B", "B only", "not A or C, so B", "Rule out A, C and D; B",
+        "B; C and D are wrong", "nothing but B", "B.The ratio decreases as the repetition rate increases.",
+        "the ratio decreases as the repetition rate increases, not that it stays", "It's not A or C; it's B", "In panel (a) it falls, so B", "B rather than C", "B!", "[B]", "'B'", "It's B", "B because A is wrong", "→ B", "Not A, so B",
     ],
     0.0: [
         "A", "C", "option C", "not B", "B is incorrect", "B is not correct", "A or B", "B and C", "B, C", "AB", "B/C", "B) or C)",
         "Both B and C are right", "Either A or B", "E", "B) The ratio increases as the repetition rate increases.",
         "B) The ratio increases.", "D: It stays.", "B. The ratio increases, i.e. A", "It is not B but C",
         "In figure (b), the ratio falls, so the answer is C.", "", "BE", "A or B, maybe B", "B, no wait, A", "B, It stays.", "B It stays.", "The answer cannot be B",
-        "B (It stays.)", "B" * 3_000,
+        "B (It stays.)", "B" * 3_000, "anything but B", "all options but B", "I don't think it is B", "B, which is wrong",
+        "B is the wrong option", "I'd eliminate A, B and C", "not A or B", "except A and B", "neither A, B nor C",
+        "A and B are wrong", "A, B are incorrect", "B and C can't be right", "A, B and C are not right",
     ],
-    None: ["The ratio decreases", "Bob", "A horse", "It goes down", "I am sure", "vitamin B"],
+    None: ["The ratio decreases", "Bob", "A horse", "It goes down", "I am sure", "vitamin B", "The wrong answer is B",
+        "incorrect: B", "not A, B"],
 }  # fmt: skip
 
 
@@ -178,7 +183,9 @@ SPELLINGS = [
     '{"x2": 0.5, "y2": 0.6, "x1": 0.1, "y1": 0.2}', '{"bbox_2d": [0.1, 0.2, 0.5, 0.6], "label": "cat 2"}',
     "<box>(0.1,0.2),(0.5,0.6)</box>", "<|box_start|>(0.1,0.2),(0.5,0.6)<|box_end|>", "<box>0.1 0.2 0.5 0.6</box>",
     "The box is [0.1, 0.2, 0.5, 0.6].", r"\boxed{[0.1, 0.2, 0.5, 0.6]}", "[0.5, 0.6, 0.1, 0.2]",
-    "[0.1, 0.2, 0.5, 0.6], that is [0.1, 0.2, 0.5, 0.6]",
+    "[0.1, 0.2, 0.5, 0.6], that is [0.1, 0.2, 0.5, 0.6]", "Box: 0.1, 0.2, 0.5, 0.6", "It is 0.1, 0.2, 0.5, 0.6.",
+    '["0.1", "0.2", "0.5", "0.6"]', "['0.1', '0.2', '0.5', '0.6']", '{"x1": "0.1", "y1": "0.2", "x2": "0.5", "y2": "0.6"}',
+    "left 0.1 top 0.2 right 0.5 bottom 0.6", "cx=0.3, cy=0.4, w=0.4, h=0.4", "x_center: 0.3 y_center: 0.4 width: 0.4 height: 0.4",
 ]  # fmt: skip
 
 
@@ -191,7 +198,7 @@ def test_a_box_is_read_in_any_spelling(prediction: str) -> None:
     "prediction",
     ["", "the dog", "[0.1, 0.2, 0.5]", "[0.1, 0.2, 0.5, 0.6, 0.7]", "[nan, 0, 1, 1]", "[inf, 0, 1, 1]", "[0.1, 0.2, 0.1, 0.6]",
      "[100, 200, 500, 600]", "[1e99, 0, 1, 1]", "[0.6, 0.7, 0.9, 0.9]", "x1=0.1, y1=0.2, x2=0.5", "[0,0,1,1]" * 1_000,
-     "[1" + " " * 1_900 + "2"],
+     "[1" + " " * 1_900 + "2", "of 5 boxes 0.1, 0.2, 0.5, 0.6", "the left 3 of 4", "cx=0.3, cy=0.4, x2=0.4, h=0.4"],
 )  # fmt: skip
 def test_what_is_no_box_scores_nothing(prediction: str) -> None:
     assert iou.check(prediction, Gold(answer_type="iou", answer="", boxes=(BOX,))).value == 0.0
@@ -239,6 +246,12 @@ def test_iou() -> None:
         (("12.40",), "$12.40", 1.0),
         (("12.40",), "12.48", 0.0),
         (("12.40",), "twelve", 0.0),
+        (("12.40", "$12.40"), "€12.40", None),
+        (("12.40", "$12.40"), "12.40 USD", 1.0),
+        (("$12.40",), "€12.40", 0.0),
+        (("12 cm", "12"), "0.12 m", 1.0),
+        (("12 cm", "12"), "12 kg", None),
+        (("", " "), "something", None),
         (("12.40",), "The total is 12.40", None),
         (("5",), ".5", 0.0),
         (("5",), "5%", None),

@@ -48,6 +48,8 @@ RIGHT = {
     r"x \le 3": ["x<=3", "x≤3"],
     "y = e^{2x}": ["exp(2x)", "y = e^(2x)"],
     "50%": ["0.5", "50 percent"],
+    r"\text{no solution}": ["No solution.", r"\text{No solution}", "no solution"],
+    r"\emptyset": [r"\varnothing", "∅", r"$\emptyset$"],
 }  # fmt: skip
 
 WRONG = {
@@ -72,6 +74,8 @@ WRONG = {
     "1000": ["1e999999999", "1" + "0" * 1_900, "1,00", "100"],
     "0.000001": ["0.0000012", "1e-7"],
     r"\pi": ["3.14"],
+    r"\text{no solution}": ["a solution", "x = 1", "0", "infinitely many solutions"],
+    r"\emptyset": ["0", "x", r"\{0\}"],
 }  # fmt: skip
 
 

@@ -367,6 +367,9 @@ def test_notes_of_a_user_reach_the_caption_whole() -> None:
         ("The apple pie cost the most, at $4.50.", "It was the apple pie, for $4.50.", True),
         ("The apple pie cost the most, at $4.50.", "It was the apple pie, for $4.60.", False),
         ("The apple pie cost the most, at $4.50.", "It was the coffee, for $4.50.", False),
+        ("12 March 2025 | 2025-03-12", "The date on it is 12 March 2025.", True),
+        ("12 March 2025 | 2025-03-12", "2025-03-12", True),
+        ("12 March 2025 | 2025-03-12", "13 March 2025", False),
         ("", "", False),
     ],
 )

@@ -76,6 +76,7 @@ def test_without_more_draws_nothing_is_measured(tmp_path: Path, server: ChatServ
     project = sums_project(tmp_path / "p", server.url, count=6)
     build(project, out=tmp_path / "out")
     assert [row["teacher_pass_rate"] for row in published(tmp_path / "out")] == [None] * 6
+    assert "draws about a question" not in (tmp_path / "out/README.md").read_text()
     assert sum(body["model"] == "mind" for body in server.requests) == 6
 
 
@@ -86,6 +87,8 @@ def test_each_draw_is_a_call_of_its_own_and_is_never_paid_twice(tmp_path: Path, 
     assert server.reply.draws == dict.fromkeys(range(6), 4)  # type: ignore[attr-defined]
     assert first.kept == 6
     assert [row["teacher_pass_rate"] for row in published(tmp_path / "out")] == [0.5] * 6
+    told = "`teacher_response`: of 4 draws about a question, the first that is right |"
+    assert told in (tmp_path / "out/README.md").read_text()
     calls = server.calls
     assert build(project, out=tmp_path / "out").changed is False
     assert server.calls == calls

@@ -132,6 +132,8 @@ def test_an_answer_earns_what_its_check_says(row: dict[str, Any], answer: str, r
         "<answer></answer>",
         "<answer>{gold}</answer><answer>{gold}</answer>",
         "<think><answer>{gold}</answer></think><answer>{gold}</answer>",
+        "<think>It is <answer>{gold}</answer>, I think.</think>",
+        "It is <answer>{gold}</answer>, I think.</think> So it is {gold}.",
         "",
     ],
 )
@@ -186,6 +188,14 @@ def test_words_shared_with_an_accepted_string_are_a_part_of_the_reward() -> None
 
 def test_a_slip_of_spelling_costs_little_where_strings_are_listed() -> None:
     assert earn(mixed_reward, OPEN, say("Miler and Sons")) == [pytest.approx(1 - 1 / 15)]
+
+
+@pytest.mark.parametrize("answer", ["19 94", "1994 or 1995", "199 4", "€1994", "1,99,4"])
+def test_no_slip_of_spelling_is_let_pass_in_a_number(answer: str) -> None:
+    row = OPEN | {"answer": "1994", "answers": ["1994", "$1994"]}
+    (reward,) = earn(mixed_reward, row, say(answer))
+    assert reward is not None
+    assert reward < 0.7
 
 
 def test_a_sentence_around_the_answer_earns_a_part_by_words() -> None:
@@ -415,6 +425,7 @@ def test_a_reward_model_that_sees_is_shown_the_image(tmp_path: Path) -> None:
         ("<think>So.</think> Hence <answer>3</answer>", 0.9),
         ("<think>So.</think><answer>3</answer> Done.", 0.9),
         ("<think>So.<think>So.</think></think><answer>3</answer>", 0.9),
+        ("<answer>3</answer><think>So.</think>", 0.9),
         ("<think>So.</think> 3", 0.0),
         ("<think>So.</think><answer></answer>", 0.0),
     ],
@@ -485,6 +496,8 @@ def test_curves_are_logged_by_type() -> None:
     [
         DIGIT | {"answer": "many"},
         IOU | {"answer": "the corner", "boxes": None},
+        CHOICE | {"answer": "Monday or Friday"},
+        FREE | {"answer": " "},
     ],
 )
 def test_a_gold_answer_that_nobody_can_score_is_none_and_named_once(
@@ -492,10 +505,17 @@ def test_a_gold_answer_that_nobody_can_score_is_none_and_named_once(
 ) -> None:
     reward = MixedReward()
     with caplog.at_level(logging.WARNING, "vlaa_thinking.rewards"):
-        assert earn(reward, row, say("5"), say("[0, 0, 1, 1]")) == [None, None]
+        replies = (say("5"), say("[0, 0, 1, 1]"), say("B"), say("3" * 5_000), "no block", "")
+        assert earn(reward, row, *replies) == [None] * len(replies)
         assert earn(reward, row, say("5")) == [None]
     assert len(caplog.records) == 1
     assert f"no reward for the row {row['id']}: The gold answer" in caplog.text
+
+
+def test_an_empty_gold_answer_is_shown_to_no_scorer() -> None:
+    grader = Grader(some=1.0)
+    assert earn(MixedReward(scorer=grader), FREE | {"answer": ""}, say("some text")) == [None]
+    assert grader.asked == []
 
 
 def test_an_unscored_gold_answer_of_free_text_is_none() -> None:

@@ -219,7 +219,7 @@ def test_the_command_prints_a_table_and_the_reasons(data: Path, rows: Rows, tmp_
     assert ["all", "3", "1", "1", "2", ".", "33.3%", "0.333", "."] in lines
     assert "digit: Says N. (1)" in done.stdout
     assert "choice: No answer block, box, label or phrase. (1)" in done.stdout
-    assert '1 lines have an id that no row has, such as "no/such".' in done.stdout
+    assert '1 line has an id that no row has, such as "no/such".' in done.stdout
     assert f"{len(rows) - 2:,} of {len(rows):,} rows have no line." in done.stdout
     assert "Not scored is" not in done.stdout
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vlaa_thinking.checks.algebra import same as same_answer
 from vlaa_thinking.checks.answer import Found, read_answer
+from vlaa_thinking.checks.denial import is_denied, is_doubtful
 from vlaa_thinking.checks.mentions import is_refusal
 from vlaa_thinking.checks.number import read_number, same
 from vlaa_thinking.checks.plain import LIMIT, folded, plain
@@ -16,6 +17,10 @@ from vlaa_thinking.record import Gold, Score
 _END = r"(?=\s*(?:[).,:;!?*\u2014]|\s-\s|$|\b(?:because|since|as|and|or|nor|but)\b))"
 _LETTER = r"\(?\s*([A-Z])(?![\w'])\s*\)?"
 _ALONE = re.compile(r"[(\[{<'\"]*\s*([A-Za-z])\s*[)\]}>'\".:,!]*")
+_INTRODUCED = re.compile(
+    r"(?:(?:only|just|option|choice|letter|answer|ans)[\s.:=]+\(?([A-Za-z])\)?|([A-Za-z]) only)[.!]?",
+    re.IGNORECASE,
+)
 _MANY = re.compile(
     r"\(?[A-Z]\)?(?:\s*(?:,\s*(?:and|or)\b|,|\band\b|\bor\b|/|&|\+)\s*\(?[A-Z]\)?)+|[A-H]{2,5}"
 )
@@ -23,10 +28,13 @@ _HEAD = re.compile(
     r"(?:option |choice )?(?:[\[({<]([A-Za-z])[\])}>]|([A-Za-z])\s*[).:\u3001](?=\s|$)|([A-Z])\s+-(?=\s))\s*(.*)",
     re.IGNORECASE,
 )
+_JOINED = re.compile(r"([A-Z])[).:\u3001-](\S.*)")
 _TAILED = re.compile(r"(.+?)[\s,:-]+(?:\((?:option )?([A-Za-z])\)|option ([A-Za-z]))", re.IGNORECASE)
 _SPACED = re.compile(r"([A-Z])[\s,;]+\(?(.+?)\)?")
 _FIRST = re.compile(r"[A-Z](?=\s*[,;]|\s+(?:because|since|as|and|or|but|not|over|rather than)\b)")
-_BARE = re.compile(r"(?<!\w)([B-J])(?![\w'])|(?<!\w)(A)(?=\s*(?:[.,;!?)]|$|\b(?:is|because|or|and|but)\b))")
+_BARE = re.compile(
+    r"(?<!\w)([B-J])(?![\w'])|(?<!\w)(A)(?=\s*(?:[.,;!?)]|$|\b(?:is|because|or|and|but|not)\b))"
+)
 _MENTIONS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -37,16 +45,6 @@ _MENTIONS = tuple(
         rf"(?<!\w){_LETTER}\s+(?i:is|seems|looks|would be|can(?:not|'t) be)\s+(?i:(?:not |the )*(?:correct|right|true|best|answer|only|wrong|incorrect|false))",
         rf"(?<!\w)[A-Z]\)?\s*(?:,|\bor\b|\band\b|/|&)\s*(?i:option\s|not\s)?{_LETTER}(?:{_END}|(?=\s+(?:is|are)\b))",
     )
-)
-_DENIED = re.compile(
-    r"(?:\b(?:can)?not|n't|\bnor|\bneither|\brather than|\binstead of|\bexcept(?: for)?|\b(?:eliminat|exclud|reject)\w+|\brul\w+ out|\u2260)"
-    r"\s*(?:be\s|is\s|option\s|choice\s|the\s|answer\s|correct\s)*\(?$",
-    re.IGNORECASE,
-)
-_WRONG = re.compile(
-    r"\)?(?:\?|,?(?:\s+but)?(?:\s+(?:it|that|this))?\s+(?:(?:is|seems|looks|would be)(?:n't)?\s+(?:not|wrong|incorrect|false)"
-    r"|can(?:not|'t) be)\b)",
-    re.IGNORECASE,
 )
 _THING = re.compile(
     r"\b(?:figure|fig|panel|part|subfigure|image|point|line|curve|angle|vertex|plot|vitamin|type|group|side)s?\.?\s*(?:labell?ed|marked|named)?\s*\(?$",
@@ -60,10 +58,14 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _NOT = re.compile(r"\b(?:not|never|neither|cannot|no)\b|n't\b", re.IGNORECASE)
+_INSTEAD = re.compile(r",?\s+(?:not|rather than|instead of)\s", re.IGNORECASE)
 _YES_OR_NO = re.compile(r"(yes|no)[,.!]", re.IGNORECASE)
 _BOTH = re.compile(r"^(?:either|both) ", re.IGNORECASE)
 _NONE = re.compile(r"\b(?:none|neither) of (?:the|these|them)\b", re.IGNORECASE)
 _OR = re.compile(r"\s*(?:,\s*(?:or|and)\s|,|\bor\b|\band\b|(?<!\d)/(?!\d))\s*", re.IGNORECASE)
+
+LAYERS = 3
+"""How many boxes, labels and phrases may stand around an answer; a hostile text has hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,12 @@ def check(prediction: str, gold: Gold) -> Score:
     if len(prediction) > LIMIT:
         return Score(value=0.0, reason=f"Longer than {LIMIT:,} characters.")
     reading = read_choice(prediction, gold.choices)
+    right = gold.answer.strip().upper()
+    if not re.fullmatch(r"[A-Z]", right):
+        return Score(value=None, reason="The gold answer is no letter.")
     if len(reading.letters) == 1:
         (letter,) = reading.letters
-        return Score(value=float(letter == gold.answer.strip().upper()), reason=reading.reason)
+        return Score(value=float(letter == right), reason=reading.reason)
     if reading.letters or reading.clear:
         return Score(value=0.0, reason=reading.reason)
     return Score(value=None, reason=reading.reason)
@@ -97,12 +102,17 @@ def check(prediction: str, gold: Gold) -> Score:
 
 def read_choice(text: str, choices: tuple[str, ...] = ()) -> Reading:
     """Read which option a text chooses; with `choices`, their texts count too and letters are held to them."""
+    return _read(text, choices, LAYERS)
+
+
+def _read(text: str, choices: tuple[str, ...], layers: int) -> Reading:
     clean = plain(re.sub(r"[*`_]{1,3}", "", text))
     if not clean:
         return Reading(frozenset(), "The answer is empty.")
     reading = _direct(clean, choices)
-    if reading is None and isinstance(found := read_answer(text), Found) and plain(found.text) != clean:
-        return read_choice(found.text, choices)
+    found = read_answer(text) if reading is None and layers else None
+    if isinstance(found, Found) and plain(found.text) != clean:
+        return _read(found.text, choices, layers - 1)
     return _held(reading or _mentioned(clean), choices)
 
 
@@ -147,10 +157,28 @@ def _direct(text: str, choices: tuple[str, ...]) -> Reading | None:
     if alone or by_text:
         letter = alone[1].upper() if alone else by_text or ""
         return Reading(frozenset(letter), f"Chooses {letter}.")
+    return _lettered(text) or _headed(text, choices) or _contrasted(text, choices) or _by_texts(text, choices)
+
+
+def _lettered(text: str) -> Reading | None:
+    """Read a text that holds letters alone, or one with a word before it ("Option B", "B only")."""
+    if introduced := _INTRODUCED.fullmatch(text):
+        letter = (introduced[1] or introduced[2]).upper()
+        return Reading(frozenset(letter), f"Chooses {letter}.")
     if _MANY.fullmatch(text):
         letters = frozenset(re.findall(r"[A-Z]", text))
         return Reading(letters, f"Names {_listed(letters)}.")
-    return _headed(text, choices) or _by_texts(text, choices)
+    return None
+
+
+def _contrasted(text: str, choices: tuple[str, ...]) -> Reading | None:
+    """Read "B.text", without a blank, and "text, not another"."""
+    joined = _JOINED.fullmatch(text)
+    if joined and letter_of(joined[2], choices) == joined[1]:
+        return Reading(frozenset(joined[1]), f"Chooses {joined[1]}.")
+    head, *others = _INSTEAD.split(text, maxsplit=1)
+    letter = letter_of(head, choices) if others else None
+    return Reading(frozenset(letter), f"Says the text of {letter}.") if letter else None
 
 
 def _by_texts(text: str, choices: tuple[str, ...]) -> Reading | None:
@@ -180,7 +208,7 @@ def _headed(text: str, choices: tuple[str, ...]) -> Reading | None:
         if other not in (None, letter):
             return Reading(frozenset((letter, other or "")), f"The letter {letter} with the text of {other}.")
         more = _mentioned(rest).letters - {letter} if other is None else frozenset[str]()
-        if other is None and (more or _WRONG.match(" " + rest)):
+        if other is None and (more or is_denied("", " " + rest)):
             return None
         return Reading(frozenset(letter), f"Chooses {letter}.")
     for pattern, letter_group, text_group in ((_SPACED, 1, 2), (_TAILED, 2, 1)):
@@ -209,22 +237,22 @@ def _mentioned(text: str) -> Reading:
         return head
     named: set[str] = set()
     denied: set[str] = set()
+    doubtful: set[str] = set()
     # A text that begins with its letter: any other letter in it is an afterthought ("B, no wait, A").
     patterns = (*_MENTIONS, _BARE) if _FIRST.match(text) or len(text) == 1 else _MENTIONS
     for pattern in patterns:
         for match in pattern.finditer(text):
             place = next(group for group in range(1, pattern.groups + 1) if match[group])
-            before, after = (
-                text[max(0, match.start(place) - 40) : match.start(place)],
-                text[match.end(place) :],
-            )
+            before = text[max(0, match.start(place) - 60) : match.start(place)]
+            after = text[match.end(place) :]
             if _THING.search(before) or (match[place] == "I" and re.match(r"\s+[a-z]|'", after)):
                 continue
-            (denied if _DENIED.search(before) or _WRONG.match(after) else named).add(match[place].upper())
+            into = denied if is_denied(before, after) else doubtful if is_doubtful(before) else named
+            into.add(match[place].upper())
     named -= denied
     if named:
         return Reading(frozenset(named), f"Names {_listed(frozenset(named))}.")
-    if denied:
+    if denied and not doubtful - denied:
         return Reading(frozenset(), "Only says what it is not.")
     if is_refusal(text) or _NONE.search(text):
         return Reading(frozenset(), "Chooses none.")

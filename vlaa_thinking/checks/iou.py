@@ -15,9 +15,11 @@ _FOUR = re.compile(rf"[\[({{<]\s*({_N}){_SEP}({_N}){_SEP}({_N}){_SEP}({_N})\s*,?
 _BETWEEN = r"(?:[\s,;:=-]|\b(?:to|and|the|at|is|top|upper|bottom|lower|left|right|corner)\b){0,40}+"
 _PAIRS = re.compile(rf"[\[(]\s*({_N}){_SEP}({_N})\s*[\])]{_BETWEEN}[\[(]\s*({_N}){_SEP}({_N})\s*[\])]")
 _TOKENS = re.compile(r"<loc_(\d{1,4})>" * 4)
-_BARE = re.compile(rf"\s*({_N}){_SEP}({_N}){_SEP}({_N}){_SEP}({_N})\s*\.?\s*")
+_BARE = re.compile(rf"(?:\D*[\s:=])?({_N}){_SEP}({_N}){_SEP}({_N}){_SEP}({_N})\s*\.?\s*")
 _NAMED = re.compile(
-    rf"[\"']?\b(x_?1|y_?1|x_?2|y_?2|x_?min|y_?min|x_?max|y_?max|left|top|right|bottom|width|height|[xywh])\b[\"']?\s*[:=]\s*({_N})",
+    r"\b(?:(?P<name>x_?1|y_?1|x_?2|y_?2|x_?min|y_?min|x_?max|y_?max|cx|cy|x_?center|y_?center|center_?x|center_?y|[xywh])"
+    r"\s*[:=]|(?P<word>left|top|right|bottom|width|height)\s*(?:[:=]|(?<=\s)))"
+    rf"\s*+(?P<number>{_N})",
     re.IGNORECASE,
 )
 _SIDES = {
@@ -27,6 +29,8 @@ _SIDES = {
     **dict.fromkeys(("y2", "ymax", "bottom"), 3),
     **dict.fromkeys(("width", "w"), 4),
     **dict.fromkeys(("height", "h"), 5),
+    **dict.fromkeys(("cx", "xcenter", "centerx"), 6),
+    **dict.fromkeys(("cy", "ycenter", "centery"), 7),
 }
 
 
@@ -71,8 +75,8 @@ def read_boxes(text: str) -> list[Box]:
     """Read boxes in any common spelling, in the frame they are written in.
 
     Four numbers in brackets, two points in brackets, location tokens, numbers named x1 or xmin or left ... (or x,
-    y, width, height), or four bare numbers that are the whole text; the first of these spellings that occurs is
-    read. Numbers may be percentages or fractions.
+    y, width, height, or cx, cy, width, height), or four bare numbers that are all numbers of the text, at its end;
+    the first of these spellings that occurs is read. Numbers may be percentages or fractions, and stand in quotes.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
@@ -82,6 +86,8 @@ def read_boxes(text: str) -> list[Box]:
         .replace("$", "")
         .replace("\\{", "{")
         .replace("\\}", "}")
+        .replace('"', "")
+        .replace("'", "")
     )
     for pattern in (_FOUR, _PAIRS, _TOKENS):
         if found := [_box(match.groups()) for match in pattern.finditer(text)]:
@@ -94,13 +100,17 @@ def read_boxes(text: str) -> list[Box]:
 
 def _named(text: str) -> list[Box]:
     """Read boxes whose numbers have names, each box's four in a row."""
-    pairs = [(_SIDES[match[1].lower().replace("_", "")], match[2]) for match in _NAMED.finditer(text)]
+    hits = _NAMED.finditer(text)
+    pairs = [(_SIDES[(m["name"] or m["word"]).lower().replace("_", "")], m["number"]) for m in hits]
     rows = [dict(pairs[start : start + 4]) for start in range(0, len(pairs), 4)]
     boxes = []
     for row in rows:
         if row.keys() == {0, 1, 4, 5}:  # corner and size
             left, top, width, height = (_number(row[side]) for side in (0, 1, 4, 5))
             boxes.append((left, top, left + width, top + height))
+        elif row.keys() == {4, 5, 6, 7}:  # size and centre
+            width, height, x, y = (_number(row[side]) for side in (4, 5, 6, 7))
+            boxes.append((x - width / 2, y - height / 2, x + width / 2, y + height / 2))
         elif row.keys() == {0, 1, 2, 3}:
             boxes.append(_box(tuple(row[side] for side in range(4))))
         else:

@@ -10,7 +10,7 @@ from vlaa_thinking.checks.algebra import same as same_answer
 from vlaa_thinking.checks.latex import Equation, equation, same_name, stated, to_latex
 from vlaa_thinking.checks.mentions import is_refusal, numbers_in
 from vlaa_thinking.checks.number import Number, conversion, read_number, same, split_unit
-from vlaa_thinking.checks.plain import LIMIT, plain
+from vlaa_thinking.checks.plain import LIMIT, folded, plain
 from vlaa_thinking.checks.pool import POOL
 from vlaa_thinking.checks.tokens import TooMuch
 from vlaa_thinking.record import Gold, Score
@@ -123,6 +123,8 @@ def _prose(text: str, gold: Gold) -> Score:
     """Score a sentence around a number; other prose is not for rules."""
     right = read_number(equation(plain(gold.answer)).value)
     if right is None:
+        if folded(text) == folded(gold.answer):  # "No solution"
+            return Score(value=1.0, reason="The same words.")
         return Score(value=None, reason="No expression can be read out of the words.")
     found = [] if is_refusal(text) else numbers_in(text)
     values = {mention.number for mention in found if not mention.denied}

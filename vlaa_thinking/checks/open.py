@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from vlaa_thinking.checks.number import Number, read_number, same
+from vlaa_thinking.checks.number import Number, conversion, read_number, same
 from vlaa_thinking.checks.plain import LIMIT, folded, plain
 from vlaa_thinking.record import Gold, Score
 
@@ -37,17 +37,32 @@ def check(prediction: str, gold: Gold) -> Score:
     that leaves open, sentences above all, is not scored.
     """
     text = folded(prediction.strip()[: 50 * LIMIT])
+    accepted = tuple(answer for answer in gold.answers or (gold.answer,) if answer.strip())
+    if not accepted:
+        return Score(value=None, reason="The gold answer is empty.")
     if not text:
         return Score(value=0.0, reason="The answer is empty.")
-    accepted = gold.answers or (gold.answer,)
     if any(text == folded(answer) for answer in accepted):
         return Score(value=1.0, reason="An accepted string." if gold.answers else "The gold answer.")
     if len(prediction) > LIMIT:
         return Score(value=None, reason="A text that rules cannot judge.")
     if any(_contrary(text, folded(answer)) for answer in accepted if read_number(answer) is None):
         return Score(value=0.0, reason="The opposite of an accepted string.")
-    scores = [_against(prediction, text, answer, listed=bool(gold.answers)) for answer in accepted]
+    if _is_other_unit(prediction, accepted):
+        scores = [Score(value=None, reason="Another unit than any that is accepted.")]
+    else:
+        scores = [_against(prediction, text, answer, listed=bool(gold.answers)) for answer in accepted]
     return _best(scores)
+
+
+def _is_other_unit(prediction: str, accepted: tuple[str, ...]) -> bool:
+    """Tell whether a number has another kind of unit than those accepted beside a bare one ("€3" for "$3", "3")."""
+    mine = read_number(prediction)
+    if mine is None or not mine.unit or mine.unit == "%":
+        return False
+    units = {number.unit for answer in accepted if (number := read_number(answer)) is not None}
+    named = units - {""}
+    return named != units and bool(named) and all(conversion(mine.unit, unit) is None for unit in named)
 
 
 def _best(scores: list[Score]) -> Score:
@@ -91,7 +106,7 @@ def _close(text: str, target: str) -> Score:
     closeness = anls(text, target)
     if closeness < THRESHOLD:
         return Score(value=None, reason="Far from every accepted string.")
-    mine, right = _figures(text), _figures(target)
+    mine, right = figures(text), figures(target)
     if mine != right:
         part = mine < right or right < mine
         return Score(
@@ -148,7 +163,7 @@ def _distance(a: str, b: str) -> int:
     return distance
 
 
-def _figures(text: str) -> frozenset[str]:
+def figures(text: str) -> frozenset[str]:
     """Return the words with digits in a text, as they are written."""
     return frozenset(re.findall(r"\w*\d+(?:[.,]\d+)*\w*", text))
 

@@ -27,6 +27,7 @@ _SIGNS = str.maketrans(
         "\u201c": '"',
         "\u201d": '"',
         "\u2220": "\\angle ",
+        "\u2205": "\\emptyset ",
         "\u200b": "",
         "\u2060": "",
         "\ufeff": "",
@@ -45,6 +46,7 @@ _REWRITES = tuple(
         (r"\s+", " "),  # early: the patterns below must not meet long runs of blanks
         (r"(?<=\d)(?:\\,|\{,\}|\\!,|,\\!)(?=\d{3}(?!\d))", ","),  # thousands
         (r"\\[dt]frac(?![a-zA-Z])", r"\\frac"),
+        (r"\\varnothing(?![a-zA-Z])", r"\\emptyset"),
         (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
         (r"\\(?:left|right|displaystyle|bigl?|bigr?)(?![a-zA-Z])", ""),
         (r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|rm|bf)\s*\{([^{}]*)\}", r" \1 "),

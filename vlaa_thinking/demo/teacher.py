@@ -121,8 +121,9 @@ def _in_place(new: str, old: re.Match[str]) -> str:
 
 
 def _judge(request: Request) -> Completion:
-    question, gold, prediction = (_plain(request.values.get(name, "")) for name in faults.READS["judge"])
-    missing = _missing(question, gold, prediction)
+    question, golds, prediction = (request.values.get(name, "") for name in faults.READS["judge"])
+    each = (_missing(_plain(question), _plain(gold), _plain(prediction)) for gold in golds.split(" | "))
+    missing = min(each, key=len)
     if missing:
         verdict = {"reason": f"The given answer lacks {', '.join(missing)}.", "verdict": "no"}
     else:

@@ -40,9 +40,10 @@ _log = logging.getLogger(__name__)
 class MixedReward:
     """A reward function for TRL's GRPO: how right each reply's answer is, by its row's own check.
 
-    A reply without exactly one `<answer>` block earns 0. So does an answer that no rule can read as right. Of
-    `open` answers, what accepted strings decide is decided; a scorer says the rest. A gold answer that nobody
-    can score gives None, which TRL leaves out; such rows are counted, and named once in the log.
+    A reply without exactly one `<answer>` block behind its reasoning earns 0. So does an answer that no rule can read
+    as right. Of `open` answers, what accepted strings decide is decided; a scorer says the rest. A gold answer that
+    nobody can score gives None whatever is replied, which TRL leaves out; such rows are counted, and named once in
+    the log.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class MixedReward:
         self._open = OpenReward(scorer or Lexical(), beta)
         self._format_weight = format_weight
         self._warned = set[str]()
+        self._faults: dict[Gold, str | None] = {}
+        """By gold answer: why nobody can score it; None if it can be scored."""
 
     @cached_property
     def _rules(self) -> Rules:
@@ -112,6 +115,9 @@ class MixedReward:
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Gold], found: Sequence[Found | Missing]
     ) -> list[Score]:
         """Score each answer: by rule, and what that leaves open of free text by the scorer, all at once."""
+        for gold in golds:
+            if gold not in self._faults:
+                self._faults[gold] = await self._fault(gold)
         marked = zip(found, golds, strict=True)
         scores = list(await asyncio.gather(*(self._by_rule(*pair) for pair in marked)))
         asks = {
@@ -123,7 +129,10 @@ class MixedReward:
                 image=row.get("image"),
             )
             for place, (row, gold, answer, score) in enumerate(zip(rows, golds, found, scores, strict=True))
-            if gold.answer_type == "open" and isinstance(answer, Found) and score.value not in (0.0, 1.0)
+            if gold.answer_type == "open"
+            and isinstance(answer, Found)
+            and score.value not in (0.0, 1.0)
+            and self._faults[gold] is None
         }
         for place, score in zip(asks, await self._open(list(asks.values())), strict=True):
             scores[place] = score
@@ -131,17 +140,22 @@ class MixedReward:
 
     async def _by_rule(self, found: Found | Missing, gold: Gold) -> Score:
         """Score by the check; of a closed type, what it cannot read as right is not right."""
+        if fault := self._faults[gold]:
+            return Score(value=None, reason=fault)
         if not isinstance(found, Found):
             return Score(value=0.0, reason=found.reason)
         score = await self._rules.ascore(found.text, gold)
         if score.value is not None or gold.answer_type == "open":
             return score
+        return Score(value=0.0, reason=score.reason)
+
+    async def _fault(self, gold: Gold) -> str | None:
+        """Say why nobody can score an answer to this gold one: its own check cannot, or free text that is empty."""
+        if gold.answer_type == "open":
+            accepted = "".join(gold.answers or (gold.answer,))
+            return None if accepted.strip() else "The gold answer is empty."
         itself = await self._rules.ascore(gold.answer, gold)
-        return (
-            Score(value=None, reason=itself.reason)
-            if itself.value is None
-            else Score(value=0.0, reason=score.reason)
-        )
+        return itself.reason if itself.value is None else None
 
     def _gold(self, row: Mapping[str, Any]) -> Gold:
         image = row.get("image")

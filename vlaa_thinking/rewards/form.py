@@ -7,6 +7,7 @@ import re
 from vlaa_thinking.checks.answer import Found, Missing, read_answer
 
 _FORM = re.compile(r"\s*<think>(?:(?!</?think>).)*</think>\s*<answer>.*</answer>\s*", re.DOTALL)
+_THOUGHT = re.compile(r"</answer>(?:(?!<think>).)*</think>", re.DOTALL | re.IGNORECASE)
 
 
 def is_in_form(reply: str) -> bool:
@@ -15,11 +16,14 @@ def is_in_form(reply: str) -> bool:
 
 
 def read_tagged(reply: str) -> Found | Missing:
-    """Read the answer out of a whole reply: exactly one `<answer>` block anywhere in it, or there is none.
+    """Read the answer out of a whole reply: exactly one `<answer>` block, and not within its reasoning.
 
-    This is how the authors read replies; a box or a phrase, which a teacher may use, is not what was asked for.
+    This is how the authors read replies, but for a block with a `</think>` behind it: that is a thought, as it is
+    wherever else replies are read. A box or a phrase, which a teacher may use, is not what was asked for.
     """
     found = read_answer(reply)
     if isinstance(found, Found) and found.how != "tag":
         return Missing("No <answer> block.")
+    if isinstance(found, Found) and _THOUGHT.search(reply):
+        return Missing("The <answer> block stands within the reasoning.")
     return found

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from vlaa_thinking.checks.open import THRESHOLD, anls
+from vlaa_thinking.checks.open import THRESHOLD, anls, figures
 from vlaa_thinking.checks.plain import LIMIT, folded
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from vlaa_thinking.record import Gold
 
-_WORD = re.compile(r"\w+(?:['.,]\w+)*")
+_SIGN = re.compile(r"[\u20ac\u00a3\u00a5%]")
+_WORD = re.compile(rf"\w+(?:['.,]\w+)*|{_SIGN.pattern}")
 _ARTICLES = frozenset(("a", "an", "the"))
 _DENIALS = frozenset(("no", "not", "never", "without", "neither", "nor", "cannot"))
 
@@ -53,7 +54,8 @@ class Scorer(Protocol):
 class Lexical:
     """Likeness of words to the nearest accepted string: token F1 (as SQuAD has it), or ANLS (DocVQA) if higher.
 
-    ANLS forgives slips of spelling, and is asked only where the source lists accepted strings, which are short.
+    ANLS forgives slips of spelling, and is asked only where the source lists accepted strings, which are short, and
+    where no figure makes the difference.
     Meaning is not understood: a paraphrase scores low. A denial on one side only scores 0.
     """
 
@@ -70,8 +72,15 @@ def likeness(answer: str, gold: Gold) -> float:
         return 0.0
     text = folded(answer)
     best = max(_f1(text, folded(accepted)) for accepted in gold.answers or (gold.answer,))
-    near = [anls(text, folded(accepted)) for accepted in gold.answers if _agree(text, folded(accepted))]
-    return max([best, *(closeness for closeness in near if closeness >= THRESHOLD)])
+    others = [folded(accepted) for accepted in gold.answers]
+    alike = [other for other in others if _agree(text, other) and _figures(text) == _figures(other)]
+    near = [closeness for other in alike if (closeness := anls(text, other)) >= THRESHOLD]
+    return max([best, *near])
+
+
+def _figures(text: str) -> frozenset[str]:
+    """Return the numbers of a folded text, and the signs of money and percent."""
+    return figures(text) | frozenset(_SIGN.findall(text))
 
 
 def _f1(text: str, target: str) -> float:

@@ -78,11 +78,12 @@ def _notes(report: ScoreReport) -> list[str]:
             "it out. Likeness is what the words of such free answers share with an accepted one: a hint, no verdict."
         )
     if report.unmatched:
-        notes.append(
-            f'{len(report.unmatched):,} lines have an id that no row has, such as "{report.unmatched[0]}".'
-        )
+        count = len(report.unmatched)
+        have = f"{count:,} lines have" if count > 1 else "1 line has"
+        notes.append(f'{have} an id that no row has, such as "{report.unmatched[0]}".')
     if report.unanswered:
-        notes.append(f"{report.unanswered:,} of {report.rows:,} rows have no line.")
+        have = "have" if report.unanswered > 1 else "has"
+        notes.append(f"{report.unanswered:,} of {report.rows:,} rows {have} no line.")
     if report.other_rules:
         named = ", ".join(f"verifiers/{kind}.toml" for kind in report.other_rules)
         notes.append(f"The rows were kept by another {named}: name their project with --project.")
