@@ -116,8 +116,11 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def by_transformers(
-    rows: Dataset, model: Any, processor: Any, options: argparse.Namespace
-) -> Iterator[Reply]:  # noqa: ANN401 - untyped
+    rows: Dataset,
+    model: Any,  # noqa: ANN401 - untyped
+    processor: Any,  # noqa: ANN401
+    options: argparse.Namespace,
+) -> Iterator[Reply]:
     """Let transformers generate, some rows at once."""
     import torch  # noqa: PLC0415 - a server needs none
 

@@ -29,8 +29,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from datasets import load_dataset
@@ -39,6 +38,7 @@ from tiny_model import Size, write
 
 from vlaa_thinking import Project, build
 
+ROOT = Path(__file__).parents[2]
 ROWS = {"taught": ("adopt", 1500), "free": ("rl_only", 3500)}
 SIZE = Size(
     side=28, patch=7, hidden=48, layers=2, words=700, whole=True, spread=0.05, ground=(0.95, 0.95, 0.95)
@@ -57,7 +57,7 @@ GRPO: dict[str, object] = {
     "num_generations": 8,
     "learning_rate": 1e-3,
     "lr_scheduler_type": "linear",
-    "temperature": 1.0,
+    "temperature": 0.8,
     "beta": 0.0,
     "max_completion_length": 16,
 }
@@ -124,7 +124,11 @@ def dataset(place: Path, seed: int) -> Path:
         )
         (root / "generators/1_collect.toml").write_text("\n".join(sources), encoding="utf-8")
         for name, old, new in (
-            ("generators/models.toml", '["counting", "bars", "lines", "boxes", "forms"]', json.dumps([*ROWS])),
+            (
+                "generators/models.toml",
+                '["counting", "bars", "lines", "boxes", "forms"]',
+                json.dumps([*ROWS]),
+            ),
             ("cards/6_curate.toml", "validation_share = 0.02", "validation_share = 0.2"),
         ):
             text = (root / name).read_text(encoding="utf-8")
@@ -177,7 +181,17 @@ def run(recipe: str, model: Path, out: Path, data: Path, seed: int, settings: di
 def evaluate(model: Path, data: Path) -> dict[str, float]:
     """Have a model answer the held-out rows; the shares that are right and readable."""
     out = model / "replies.jsonl"
-    words = [str(model), "--dataset_name", str(data), "--batch", "128", "--max_new_tokens", "16", "--out", str(out)]
+    words = [
+        str(model),
+        "--dataset_name",
+        str(data),
+        "--batch",
+        "128",
+        "--max_new_tokens",
+        "16",
+        "--out",
+        str(out),
+    ]
     report, _ = load("evaluate").main(words)
     said = [line.answer for line in report.lines]
     gold = {row["id"]: row["answer"] for row in load_dataset(str(data), "rl", split="validation")}
