@@ -24,6 +24,9 @@ could not be read, parted into replies cut at the limit (mixed_reward/unreadable
 by themselves (mixed_reward/unreadable_ended): a score that falls by truncation is no lost skill.
 """
 
+# TRL's own types:
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import sys

@@ -21,6 +21,9 @@ ModelConfig works, on the command line or in the file. Beside those:
 The loss is on the completion alone. On several GPUs: `accelerate launch recipes/sft.py ...`.
 """
 
+# TRL's own types:
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import json

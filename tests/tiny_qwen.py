@@ -22,7 +22,7 @@ LEAST, MOST = 28 * 28 * 4, 28 * 28 * 16
 """Pixels that an image is brought to; a token is 28 by 28."""
 
 
-class ImagesAlone(Qwen2_5_VLProcessor):  # type: ignore[misc]
+class ImagesAlone(Qwen2_5_VLProcessor):
     """Qwen2.5-VL's processor without videos."""
 
     @classmethod
@@ -34,10 +34,12 @@ class ImagesAlone(Qwen2_5_VLProcessor):  # type: ignore[misc]
         self.video_token = VIDEO
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE)
         self.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO)
-        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+        ProcessorMixin.__init__(  # type: ignore[no-untyped-call]
+            self, image_processor, tokenizer, chat_template=chat_template
+        )
 
 
-AutoProcessor.register(Qwen2_5_VLConfig, ImagesAlone, exist_ok=True)
+AutoProcessor.register(Qwen2_5_VLConfig, ImagesAlone, exist_ok=True)  # type: ignore[no-untyped-call]
 
 
 def write_qwen(folder: Path) -> None:

@@ -6,8 +6,9 @@ A model that learnt its boxes in another frame is asked in that frame, taught in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vlaa_thinking.errors import SetupError
 
@@ -79,8 +80,9 @@ def in_frame(rows: Dataset, frame: Frame, resized: Callable[[int, int], Size] | 
         return rows
     texts = [name for name in ("prompt", "completion") if name in rows.column_names]
     few = rows.select_columns([*texts, "question", "answer_type", "boxes"])
+    each = cast(Iterable[dict[str, Any]], few)  # its own annotations take a row for a list
     changed = []
-    for place, row in enumerate(few):
+    for place, row in enumerate(each):
         new = {name: row[name] for name in texts}
         if row["answer_type"] == "iou":
             new["prompt"] = asked_in(frame, row["prompt"], row["question"])

@@ -194,7 +194,8 @@ def evaluate(model: Path, data: Path) -> dict[str, float]:
     ]
     report, _ = load("evaluate").main(words)
     said = [line.answer for line in report.lines]
-    gold = {row["id"]: row["answer"] for row in load_dataset(str(data), "rl", split="validation")}
+    held: Any = load_dataset(str(data), "rl", split="validation")
+    gold = dict(zip(held["id"], held["answer"], strict=True))
     answers = [gold[line.id] for line in report.lines]
     return {
         "right": report.total.right / report.total.lines,
