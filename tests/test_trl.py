@@ -153,18 +153,9 @@ def test_grpo_trains_on_the_folder_as_it_is(model: Path, dataset: Path, tmp_path
     assert any(step["reward_std"] > 0 for step in steps)
     assert steps[1]["learning_rate"] == pytest.approx(1e-6)
     assert f"Num examples = {rows(dataset, 'rl')}" in output
-    assert changed(model, tmp_path / "out") == {"vision_tower", "projector", "language_model"}
-
-
-def test_grpo_takes_the_mixed_reward_by_name_alone(model: Path, dataset: Path, tmp_path: Path) -> None:
-    short = {"max_completion_length": "16", "steps_per_generation": "1", "max_steps": "1"}
-    output = train(
-        "grpo", model, dataset, tmp_path, **short, reward_funcs="vlaa_thinking.rewards.mixed_reward"
-    )
-    (step,) = logged(output)
-    assert step["rewards/mixed_reward/mean"] == step["reward"] == 0
     assert "no reward for the row" not in output
     assert "rows were kept by another" not in output
+    assert changed(model, tmp_path / "out") == {"vision_tower", "projector", "language_model"}
 
 
 # --- recipes ----------------------------------------------------------------------------------------
@@ -183,7 +174,8 @@ def test_a_recipe_holds_only_what_trl_knows(trainer: str, classes: tuple[type, .
     known = {f.name: f.type for cls in (*classes, ModelConfig, DatasetMixtureConfig) for f in fields(cls)}
     for name, value in recipe(trainer).items():
         assert name in known
-        assert not isinstance(value, str) or "str" in str(known[name]), f"{name}: {value!r} is read as text"
+        text = any(kind in str(known[name]) for kind in ("str", "SchedulerType"))
+        assert text or not isinstance(value, str), f"{name}: {value!r} is read as text"
 
 
 def test_the_recipes_batches_are_the_papers_on_eight_gpus() -> None:
@@ -201,4 +193,5 @@ def test_the_recipes_read_the_config_that_is_meant_for_them() -> None:
 def test_the_recipes_readme_names_only_files_that_are_there() -> None:
     text = (RECIPES / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"recipes/([\w.]+)", text))
-    assert named == {"sft.yaml", "grpo.yaml"} == {p.name for p in RECIPES.iterdir()} - {"README.md"}
+    files = {"sft.yaml", "grpo.yaml", "sft.py", "grpo.py", "evaluate.py"}
+    assert named == files == {p.name for p in RECIPES.iterdir() if p.is_file()} - {"README.md"}

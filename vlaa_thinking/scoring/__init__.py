@@ -20,7 +20,7 @@ from vlaa_thinking.scoring.files import Line, read_lines, read_rows
 from vlaa_thinking.steps.distill import headless_thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vlaa_thinking.project import Project
     from vlaa_thinking.record import AnswerType, Frame
@@ -150,12 +150,19 @@ def score(
     lines = read_lines(Path(predictions))
     rows = read_rows(Path(data), images=frame == "pixels")
     rules = Rules.of(project)
-    matched = [line for line in lines if line.id in rows]
-    if not matched:
+    if not any(line.id in rows for line in lines):
         raise SetupError(
             f'no id of {predictions} is a row of {data}: there they look like "{next(iter(rows))}", '
             f'here like "{lines[0].id}"'
         )
+    return score_lines(lines, rows, rules, frame)
+
+
+def score_lines(
+    lines: Sequence[Line], rows: Mapping[str, Mapping[str, Any]], rules: Rules, frame: Frame = "unit"
+) -> ScoreReport:
+    """Score lines against rows by id; with boxes in pixels, a row's `size` is the image's as the model sees it."""
+    matched = [line for line in lines if line.id in rows]
     with ThreadPoolExecutor(THREADS) as threads:
         scored = tuple(threads.map(lambda line: _score(line, rows[line.id], rules, frame), matched))
     used = [rows[line.id] for line in matched]
