@@ -251,8 +251,9 @@ def _trace(record: Record) -> bytes | None:
 
 def _decided(status: str, code: str, why: str | None) -> Outcome:
     """Return the outcome that `curate` gave a row."""
-    kept = "kept" if status == "kept" else "dropped"
-    return Outcome(status=kept, step="curate", code=code, reason=why or "")
+    return Outcome(
+        status="kept" if status == "kept" else "dropped", step="curate", code=code, reason=why or ""
+    )
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - json hands over what it cannot write
