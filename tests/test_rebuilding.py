@@ -128,7 +128,9 @@ def test_files_that_differ_are_named(built: Built) -> None:
 
 def test_a_row_that_had_failed_is_missing_again(tmp_path: Path) -> None:
     """It has no answer: the folder is the same, and the row is still listed."""
-    with ChatServer(lambda body: (500, {}, "tired") if "What is 5 plus" in str(body) else solve(body)) as server:
+    with ChatServer(
+        lambda body: (500, {}, "tired") if "What is 5 plus" in str(body) else solve(body)
+    ) as server:
         project = sums_project(tmp_path / "p", server.url, count=12, tries=1)
         assert build(project, out=tmp_path / "set").funnel.failed == 1
     made = rebuild(tmp_path / "set")
