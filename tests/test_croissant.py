@@ -157,7 +157,8 @@ def test_a_field_leads_to_the_model_and_the_prompt_that_wrote_it(
 
 def test_every_reference_leads_somewhere(folder: Path) -> None:
     told = read(folder, "croissant.json")
-    known, pending = nodes(told), [{k: v for k, v in told.items() if k != "@context"}]
+    known = nodes(told)
+    pending: list[Any] = [{k: v for k, v in told.items() if k != "@context"}]
     while pending:
         at = pending.pop()
         values = at.values() if isinstance(at, dict) else at
