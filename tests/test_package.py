@@ -240,6 +240,12 @@ def test_an_installed_wheel_adds_one_package_and_one_command(
     )
     assert Path(run(python, "-c", default, cwd=elsewhere).strip()) == site / "vlaa_thinking" / "_project"
 
+    (site / "libraries.pth").write_text(f"{LIBRARIES}\n")
+    said = run(scripts / "vlaa-thinking", "build", "--limit", "20", cwd=elsewhere)
+    assert 'load_dataset("' in said
+    load = 'from datasets import load_dataset; print(len(load_dataset("vlaa-dataset", "sft", split="train")))'
+    assert int(run(python, "-c", load, cwd=elsewhere).split()[-1]) > 0
+
 
 # --- an editable install --------------------------------------------------------------------------
 

@@ -181,7 +181,8 @@ def _rows(setup: Setup, limit: int | None) -> Iterator[_Row]:
         for part in parts if config != "rejected" else ():
             left = limit
             for file in sorted((setup.places.out / config).glob(f"{part}-*.parquet")):
-                with pq.ParquetFile(file) as opened:
+                # What is buffered ahead is kept until the end: the images, here.
+                with pq.ParquetFile(file, pre_buffer=False) as opened:
                     for batch in opened.iter_batches(batch_size=LOT, columns=COLUMNS):
                         rows = batch.to_pylist()[:left]
                         left = None if left is None else left - len(rows)

@@ -105,7 +105,9 @@ async def _walk_again(
         )
         exchanges.append(exchange)
 
-    cast = {role: recalling(p, cache, told) for role, p in noted_players(settings, note).items()}
+    cast: dict[Role, Player] = {
+        role: recalling(player, cache, told) for role, player in noted_players(settings, note).items()
+    }
     context = context_of(settings, ImageStore(places.images, cache), cast)
     await walk(as_collected(record), context, Counts())
     return tuple(exchanges)

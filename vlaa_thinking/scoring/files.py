@@ -85,7 +85,8 @@ def _rows(file: Path, *, images: bool) -> Iterator[dict[str, Any]]:
     from pyarrow import ArrowException  # noqa: PLC0415
 
     try:
-        with pq.ParquetFile(file) as parquet:
+        # What is buffered ahead is kept until the end: a kilobyte and more a row.
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
             lacking = [
                 name for name in ("id", "answer", "answer_type") if name not in parquet.schema_arrow.names
             ]
