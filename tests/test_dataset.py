@@ -32,7 +32,7 @@ SETTINGS = Project.default().settings()
 WHAT = ["image", "question", "answer", "answer_type"]
 WAY = [
     "choices", "answers", "answer_share", "boxes", "caption", "caption_signals", "teacher_reasoning", "teacher_response",
-    "teacher_pass_rate", "policy_pass_rate",
+    "found_by", "teacher_pass_rate", "policy_pass_rate",
 ]  # fmt: skip
 VERDICT = [
     "score", "score_by", "score_reason", "judge_score", "cues", "cue_starts", "word_gap", "word_edits",

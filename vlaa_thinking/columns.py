@@ -7,8 +7,9 @@ null may stand, the form does not say: `empty` does, config by config.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from vlaa_thinking.checks.answer import How
 from vlaa_thinking.record import ANSWER_TYPES
 from vlaa_thinking.settings import ALL_ROLES
 
@@ -133,6 +134,11 @@ COLUMNS = (
            "The reasoner's reasoning, as it came; not to be trained on", empty=ALL, by=("distill",)),
     Column("teacher_response", _text(),
            "The reasoner's reply without its reasoning, as it came; not to be trained on", empty=ALL, by=("distill",)),
+    Column("found_by", _text(enum=[*get_args(How), "source"]),
+           "Where in teacher_response the answer stood: tag (the only <answer> block) or, where there is none, boxed "
+           "(the last box), label (the last line that begins as an answer does), phrase (the last sentence that says "
+           "so); source, where it was adopted",
+           empty=ALL, by=("distill",)),
     Column("teacher_pass_rate", SHARE,
            "The share of the reasoner's draws that are right; null where it was asked once", empty=ALL, by=("distill", "verify")),
     Column("policy_pass_rate", SHARE,

@@ -90,6 +90,7 @@ def columns(record: Record, why: str | None, settings: Settings) -> dict[str, An
         "caption_signals": {name: getattr(signals, name) for name in signals.__slots__} if signals else None,
         "teacher_reasoning": record.teacher_reasoning,
         "teacher_response": record.teacher_response,
+        "found_by": record.found_by,
         "teacher_pass_rate": record.teacher_pass_rate,
         "policy_pass_rate": record.policy_pass_rate,
         "score": score.value if score else None,
