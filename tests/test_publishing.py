@@ -19,6 +19,7 @@ from tampered import edit, file_of, manifest_of, rows_of, seal, write_manifest
 from vlaa_thinking import Project, build
 from vlaa_thinking.edition import Edition
 from vlaa_thinking.errors import OutputError, SetupError
+from vlaa_thinking.licensing import licensing
 from vlaa_thinking.publishing.terms import doubts
 from vlaa_thinking.versions import Version
 
@@ -524,58 +525,26 @@ def test_nothing_of_this_machine_is_published(
 # --- warnings --------------------------------------------------------------------------------------------------------
 
 
-def doubts_about(folder: Path, whole: str, licenses: dict[str, str], models: dict[str, Any]) -> list[str]:
-    (folder / "README.md").write_text(f"---\nlicense: {whole}\n---\n\n# Set\n")
-    return list(
-        doubts(folder, {"licenses": licenses, "models": models, "sources": {"empty": {"sft": 0, "rl": 0}}})
-    )
+def test_what_the_card_says_of_licences_is_said_again() -> None:
+    """Which licences fit together is held in test_licensing.py."""
+    licenses = {"a": "CC-BY-NC-4.0", "b": "unknown", "c": "The Wine Licence"}
+    against, unstated, unread = doubts({"licensing": licensing(licenses, "cc-by-4.0")})
+    assert "declared cc-by-4.0, and CC-BY-NC-4.0 (a) asks for non-commercial use" in against
+    assert unstated.startswith("The licence of source b is not stated")
+    assert unread.startswith("The licence of source c is not a known one")
 
 
-@pytest.mark.parametrize(
-    ("whole", "licenses", "words"),
-    [
-        ("cc-by-4.0", {"a": "CC-BY-4.0", "b": "CC0-1.0", "c": "Apache-2.0"}, []),
-        ("cc-by-4.0", {"a": "unknown"}, ["The licence of source a is not known"]),
-        ("cc-by-4.0", {"empty": "unknown"}, []),
-        ("other", {"a": "CC-BY-ND-4.0"}, ["Source a is under CC-BY-ND-4.0, which forbids passing on"]),
-        ("cc-by-4.0", {"a": "CC-BY-NC-4.0"}, ["which forbids commercial use; the dataset's cc-by-4.0 allows it"]),
-        ("cc-by-nc-4.0", {"a": "CC-BY-NC-4.0"}, []),
-        ("mit", {"a": "CC-BY-SA-4.0"}, ["must be kept for what is made from it; the dataset is under mit"]),
-        ("cc-by-sa-4.0", {"a": "CC-BY-SA-4.0"}, []),
-        (
-            "other",
-            {"a": "CC-BY-SA-4.0", "b": "GPL-3.0", "c": "CC-BY-SA-4.0"},
-            ["CC-BY-SA-4.0 (c) and GPL-3.0 (b) each ask to be kept"],
-        ),
-    ],
-)  # fmt: skip
-def test_licences_that_contradict_each_other_are_named(
-    tmp_path: Path, whole: str, licenses: dict[str, str], words: list[str]
-) -> None:
-    found = doubts_about(tmp_path, whole, licenses, {})
-    assert len(found) == len(words)
-    assert all(part in sentence for part, sentence in zip(words, found, strict=True)), found
-
-
-def test_models_whose_terms_nobody_stated_are_named(tmp_path: Path) -> None:
+def test_models_whose_terms_nobody_stated_are_named() -> None:
     models: dict[str, Any] = {
         "captioner": {
             "name": "vision",
             "model": "org/vision",
-            "api": "openai",
-            "terms": "https://example.org/terms",
+            "terms": {"link": "https://x.test", "says": "So."},
         },
-        "reasoner": {"name": "thinker", "model": "org/thinker", "api": "openai"},
-        "rewriter": {"name": "thinker", "model": "org/thinker", "api": "openai", "terms": "not stated"},
-        "judge": {
-            "name": "told",
-            "model": None,
-            "api": "openai",
-            "terms": {"link": "", "line": "As you like."},
-        },
-        "policy": {"name": "teacher", "model": None, "api": "demo"},
+        "reasoner": {"name": "thinker", "model": "org/thinker", "terms": None},
+        "rewriter": {"name": "thinker", "model": "org/thinker", "terms": None},
     }
-    (sentence,) = doubts_about(tmp_path, "other", {}, models)
+    (sentence,) = doubts({"licensing": licensing({"a": "CC0-1.0"}, "cc0-1.0"), "models": models})
     assert sentence == (
         "The terms that bind the outputs of org/thinker (reasoner, rewriter) are not stated: see them, and set `terms` of "
         "the model in generators/models.toml."

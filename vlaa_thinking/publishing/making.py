@@ -55,7 +55,7 @@ class Job:
         found = compare(last, self.edition) if last else None
         if found is not None and found.part is None:
             raise SetupError(f"{self.edition} holds just what {last} holds: there is nothing to publish")
-        warnings = (*doubts(self.edition.folder, self.edition.manifest), *self._wrong_number(standing, found))
+        warnings = (*doubts(self.edition.manifest), *self._wrong_number(standing, found))
         for line in warnings:
             self.say(f"warning: {line}")
         entry = found.changelog() if found else _first_entry(self.edition)
