@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlaa_thinking.dataset import root_of
 from vlaa_thinking.places import hash_file
 
 Rows = list[dict[str, Any]]
@@ -30,6 +31,7 @@ def seal(folder: Path) -> None:
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
         for path in sorted(names)
     }
+    manifest["root_sha256"] = root_of(manifest["files"])
     for config, parts in manifest["splits"].items():
         for part, split in parts.items():
             split["rows"] = sum(

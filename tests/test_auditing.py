@@ -15,6 +15,7 @@ from tampered import edit, file_of, manifest_of, rewrite, rows_of, seal, write_m
 from vlaa_thinking import Audit, Project, audit, build, import_release
 from vlaa_thinking.auditing import EXAMPLES, WHAT
 from vlaa_thinking.cli import app
+from vlaa_thinking.dataset import root_of
 from vlaa_thinking.errors import OutputError, SetupError
 
 
@@ -94,6 +95,7 @@ def seal_files_only(folder: Path, manifest: dict[str, Any]) -> None:
 
     for name, facts in manifest["files"].items():
         facts |= {"bytes": (folder / name).stat().st_size, "sha256": hash_file(folder / name)}
+    manifest["root_sha256"] = root_of(manifest["files"])
     write_manifest(folder, manifest)
 
 
@@ -109,6 +111,10 @@ def miscount(folder: Path) -> None:
     manifest = manifest_of(folder)
     manifest["splits"]["sft"]["train"]["rows"] += 1
     write_manifest(folder, manifest)
+
+
+def misname_the_root(folder: Path) -> None:
+    write_manifest(folder, {**manifest_of(folder), "root_sha256": "0" * 64})
 
 
 def drop_column(folder: Path) -> None:
@@ -132,6 +138,7 @@ FILES: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "a lost file": (lose, ["missing_file", "wrong_count"], "rl/train-00000-of-00001.parquet"),
     "a foreign file": (add, ["unknown_file"], "notes.txt"),
     "a wrong count": (miscount, ["wrong_count"], "sft/train"),
+    "a root of other rows": (misname_the_root, ["wrong_root"], "0" * 64),
     "a column that went": (drop_column, ["wrong_columns"], "without why"),
     "a column of another type": (other_type, ["wrong_columns"], "word_gap is int64, not int32"),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vlaa_thinking.auditing.rows import Desk, Told
 from vlaa_thinking.columns import KEPT, features
+from vlaa_thinking.dataset import root_of
 from vlaa_thinking.edition import Edition, read_rows, schema_of
 from vlaa_thinking.errors import OutputError
 from vlaa_thinking.places import MANIFEST, hash_file
@@ -32,6 +33,7 @@ WHAT = {
     "missing_file": "A file that the manifest names is not there.",
     "unknown_file": "A file is there that the manifest does not name.",
     "changed_file": "A file's bytes are not those whose hash the manifest has.",
+    "wrong_root": "The root hash is not that of the files with rows, as the manifest has them.",
     "unreadable_file": "A Parquet file cannot be read.",
     "wrong_columns": "A file's columns are not those of the schema.",
     "wrong_count": "The rows are not as many as the manifest says.",
@@ -148,6 +150,8 @@ def _check_files(edition: Edition, notes: _Notes) -> int:
     for name in sorted(here - set(known) - {MANIFEST}):
         if not name.startswith(ALONGSIDE):
             notes.add("unknown_file", name)
+    if root_of(known) != edition.manifest["root_sha256"]:
+        notes.add("wrong_root", f"{edition.manifest['root_sha256']}, and the files come to {root_of(known)}")
     hashed = 0
     for name, facts in sorted(known.items()):
         if name not in here:

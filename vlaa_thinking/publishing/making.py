@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.changes import CHANGELOG, first_entry
 from vlaa_thinking.differing import compare
 from vlaa_thinking.edition import Edition
 from vlaa_thinking.errors import SetupError, Unfinished
 from vlaa_thinking.publishing.remote import HUB_S_OWN
 from vlaa_thinking.publishing.result import Publication
-from vlaa_thinking.publishing.staging import CHANGELOG, entry_added, stage
+from vlaa_thinking.publishing.staging import entry_added, stage
 from vlaa_thinking.publishing.standing import DIGITS, Standing, stand
 from vlaa_thinking.publishing.terms import doubts
 
@@ -58,7 +59,7 @@ class Job:
         warnings = (*doubts(self.edition.manifest), *self._wrong_number(standing, found))
         for line in warnings:
             self.say(f"warning: {line}")
-        entry = found.changelog() if found else _first_entry(self.edition)
+        entry = found.changelog() if found else first_entry(self.edition.manifest)
         with tempfile.TemporaryDirectory(prefix="vlaa-thinking-publish-") as room:
             staged = Path(room)
             stage(
@@ -155,13 +156,3 @@ def _removed(state: State | None, names: Iterable[str]) -> tuple[str, ...]:
 def _changelog(last: Edition | None) -> str | None:
     path = last.folder / CHANGELOG if last else None
     return path.read_text(encoding="utf-8") if path and path.exists() else None
-
-
-def _first_entry(edition: Edition) -> str:
-    """Word the entry of a first version."""
-    rows = [
-        f"{config}/{part} {split['rows']:,}"
-        for config, parts in edition.manifest["splits"].items()
-        for part, split in parts.items()
-    ]
-    return f"The first version: {', '.join(rows)} rows.\n"

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.auditing import ALONGSIDE
+from vlaa_thinking.changes import CHANGELOG, HEAD
 from vlaa_thinking.dataset import write_manifest
 from vlaa_thinking.edition import RELEASE, as_built
 from vlaa_thinking.errors import OutputError
@@ -19,17 +20,9 @@ if TYPE_CHECKING:
     from vlaa_thinking.edition import Edition
     from vlaa_thinking.versions import Version
 
-CARD, CHANGELOG, CROISSANT = "README.md", "CHANGELOG.md", "croissant.json"
+CARD, CROISSANT = "README.md", "croissant.json"
 WRITTEN = (CARD, CHANGELOG, CROISSANT)
 """The files that publishing changes."""
-
-HEADING = """\
-# Changelog
-
-What changed in this dataset, version by version. Each is a tag: `load_dataset(name, config, revision="v1.0.0")` loads it.
-The format is that of [Keep a Changelog](https://keepachangelog.com/en/1.1.0/); a changed schema raises the first number of
-a version, changed rows the second, anything else the third.
-"""
 
 _BEGIN, _END = "<!-- version: written by vlaa-thinking publish -->", "<!-- /version -->"
 _BLOCK = re.compile(rf"{re.escape(_BEGIN)}.*?{re.escape(_END)}\n*", re.DOTALL)
@@ -65,7 +58,7 @@ def stage(
 
 def entry_added(text: str | None, version: Version, date: dt.date, entry: str) -> str:
     """Put a version's entry on top of a changelog, or begin one."""
-    heading, mark, older = (text or HEADING).partition("\n## ")
+    heading, mark, older = (text or HEAD).partition("\n## ")
     below = f"\n## {older}" if mark else ""
     return f"{heading.rstrip()}\n\n## [{version}] - {date.isoformat()}\n\n{entry.strip()}\n{below}"
 
