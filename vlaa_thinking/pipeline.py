@@ -16,9 +16,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import card
+from vlaa_thinking.contamination import matches, told
+from vlaa_thinking.contamination.evaluation import read_benchmark
 from vlaa_thinking.dataset import write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.keeping import beside_paper, kept_by_source
+from vlaa_thinking.likeness.twins import counted, related
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.spool import Spool
@@ -31,9 +34,10 @@ from vlaa_thinking.steps.rewrite import rewrite
 from vlaa_thinking.steps.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vlaa_thinking.contamination import Benchmark
     from vlaa_thinking.counts import Counts, StepCount
     from vlaa_thinking.images import ImageStore
     from vlaa_thinking.llm import LLM
@@ -131,6 +135,7 @@ async def _build(options: Options) -> BuildResult:
         spool = stack.enter_context(
             closing(Spool(places.spool, fresh=True, between_rows=setup.stop.raise_if_wanted))
         )
+        benchmarks = await asyncio.to_thread(_benchmarks, setup)
         collection = setup.collection()
         counts.expected = collection.expected
         await stack.enter_async_context(watched(setup.run, counts))
@@ -138,7 +143,7 @@ async def _build(options: Options) -> BuildResult:
         await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
         _refuse_nothing(spool, collection)
         blind = await setup.stop.watch(_check_blind(setup, spool), gates.values())
-        made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup, blind)
+        made, changed = await asyncio.to_thread(_second_pass, spool, collection, setup, blind, benchmarks)
         result = BuildResult(
             out=places.out if made.kept else None,
             changed=changed,
@@ -223,17 +228,31 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
         raise first_failure(failures) from None
 
 
+def _benchmarks(setup: Setup) -> list[Benchmark]:
+    """Read the evaluation sets: one that is not there is told before anything is paid."""
+    settings, between = setup.settings, setup.stop.raise_if_wanted
+    return [
+        read_benchmark(name, settings.root, setup.images, between) for name in settings.curate.decontaminate
+    ]
+
+
 def _second_pass(
-    spool: Spool, collection: Collection, setup: Setup, blind: Blind | None
+    spool: Spool, collection: Collection, setup: Setup, blind: Blind | None, benchmarks: Sequence[Benchmark]
 ) -> tuple[Funnel, bool]:
     """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
     settings, places = setup.settings, setup.places
-    spool.decide(list(curate(spool.facts(), settings.curate, setup.seed)))
+    outside = {name: print_ for b in benchmarks for name, print_ in b.fingerprints.items()}
+    alike = related(
+        spool.fingerprints(), outside, setup.images, setup.cache, between=setup.stop.raise_if_wanted
+    )
+    found = matches(spool.questions(), benchmarks, alike.near, alike.groups) if benchmarks else {}
+    spool.decide(list(curate(spool.facts(alike.groups), settings.curate, setup.seed, found)))
     made = funnel(spool, collection.not_taken)
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
     manifest = card.manifest(setup, made, splits, spool, blind)
+    manifest |= {"near_duplicates": counted(alike.groups), "decontamination": told(benchmarks, found)}
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest)
     setup.stop.raise_if_wanted()

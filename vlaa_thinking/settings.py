@@ -298,6 +298,10 @@ class CurateRule:
     """The first turn of every published prompt."""
     card: CardText
     validation_share: float = field(default=0.02, metadata=_within(0, 1))
+    unique_images: bool = False
+    """Whether one row of each image, near-duplicates counted as one, is kept."""
+    decontaminate: tuple[str, ...] = ()
+    """Evaluation sets: paths below the project, or names of sets on the Hub."""
     caps: dict[str, Caps] = field(default_factory=dict[str, Caps])
     band: Band = field(default_factory=Band)
     policy: PolicyRule = field(default_factory=PolicyRule)

@@ -61,6 +61,8 @@ class Collection:
         self._limit = limit
         self._taken: dict[str, int] = {source.name: 0 for source in settings.sources}
         self._seen: dict[bytes, int] = {}
+        self._asked: dict[bytes, str] = {}
+        """By a hash of image and question, the first row that asks it."""
         downloads = images.folder.with_name("downloads")
         at = At(name="", root=settings.root, seed=seed, downloads=downloads)
         self._open = [(source, open_source(source, at)) for source in settings.sources]
@@ -101,10 +103,25 @@ class Collection:
         digest = hashlib.sha256(record.id.encode()).digest()[:16]
         copy = self._seen.get(digest, 0)
         self._seen[digest] = copy + 1
-        if copy:
+        if first := self._asked_before(record):
+            reason = "collect: an earlier row asks the same question on the same image"
+            record = record.drop("collect", "duplicate_question", reason, f"row: {first}")
+        elif copy:
             reason = f"collect: the id {record.source_id} was given to an earlier row of this source"
             record = record.drop("collect", "duplicate_id", reason, row.question[:500])
         return Collected(record=record, copy=copy)
+
+
+    def _asked_before(self, record: Record) -> str | None:
+        """Return the id of the first sound row with this image and question; case and spaces do not count."""
+        if record.outcome is not None or record.picture is None:
+            return None
+        words = " ".join(record.question.casefold().split())
+        choices = "\n".join(record.gold.choices)
+        asked = f"{record.picture.sha256}\n{words}\n{choices}"
+        digest = hashlib.sha256(asked.encode()).digest()[:16]
+        first = self._asked.setdefault(digest, record.id)
+        return None if first is record.id else first
 
 
 def _least(count: int, cap: int | None) -> int:
