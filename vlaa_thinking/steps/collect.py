@@ -103,7 +103,8 @@ class Collection:
         digest = hashlib.sha256(record.id.encode()).digest()[:16]
         copy = self._seen.get(digest, 0)
         self._seen[digest] = copy + 1
-        if first := self._asked_before(record):
+        first = None if copy and row.id else self._asked_before(record)
+        if first:
             reason = "collect: an earlier row asks the same question on the same image"
             record = record.drop("collect", "duplicate_question", reason, f"row: {first}")
         elif copy:
