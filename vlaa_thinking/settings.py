@@ -132,7 +132,7 @@ class SourceHead:
     license_note: str = ""
     """What the licence's name does not say: conflicts, terms that differ for images and text."""
     take: int | None = field(default=None, metadata=_within(1))
-    """At most so many rows, the first of the source."""
+    """At most so many rows, those whose hashes of seed and id are lowest; under a limit, the first."""
     way: Way = "full"
     captions: Literal["given", "model"] = "given"
     """"given": the source's own caption, or its question as text alone, takes the captioner's place."""

@@ -1,8 +1,8 @@
 """Decontamination: rows of a build that stand in an evaluation set, by their image or by a long question.
 
 An image is evidence: the same bytes, or a near-duplicate (`vlaa_thinking.likeness`). A question is evidence where it
-shares a run of `GRAM` words with one of the set's, and that run is no template of the source itself. A short or
-templated question alone is none.
+shares a run of `GRAM` words with one of the set's, and that run is no part of a template of the source itself. A short
+or templated question alone is none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +38,15 @@ class Benchmark:
     """By its hash, the first row whose question holds a run of words."""
 
 
+class Run(NamedTuple):
+    """A run of words of a question."""
+
+    place: int
+    """Words before it."""
+    gram: int
+    words: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """What a row of the build shares with an evaluation set."""
@@ -60,25 +69,32 @@ def matches(
     image its near-duplicates in the sets, `groups` the group of an image that has twins in the build.
     """
     found: dict[str, list[Match]] = {}
-    shared: dict[str, tuple[str, dict[int, str]]] = {}
+    shared: dict[str, tuple[str, list[Run]]] = {}
     on: dict[tuple[str, int], set[str]] = {}
     for key, source, image, question, live in rows:
         if live and (mine := list(_by_image(image, near.get(image, ()), benchmarks))):
             found[key] = mine
-        runs = {gram: run for gram, run in grams(question) if any(gram in b.grams for b in benchmarks)}
-        for gram in runs:
+        runs = [
+            Run(place, gram, words)
+            for place, (gram, words) in enumerate(grams(question))
+            if any(gram in b.grams for b in benchmarks)
+        ]
+        for _, gram, _ in runs:
             images = on.setdefault((source, gram), set())
             if len(images) < COMMON:
                 images.add(groups.get(image, image))
         if runs and live:
             shared[key] = source, runs
     for key, (source, runs) in shared.items():
-        own = {gram: run for gram, run in runs.items() if len(on[source, gram]) < COMMON}
+        common = [run.place for run in runs if len(on[source, run.gram]) >= COMMON]
+        # What reaches into a template is one of its own words and what was filled in.
+        own = [run for run in runs if all(abs(run.place - place) >= GRAM for place in common)]
         known = {match.benchmark for match in found.get(key, ())}
         for benchmark in benchmarks:
-            gram = next((gram for gram in own if gram in benchmark.grams), None)
-            if gram is not None and benchmark.name not in known:
-                evidence = f'the question of {benchmark.name}, row {benchmark.grams[gram]}: "{own[gram]}"'
+            first = next((run for run in own if run.gram in benchmark.grams), None)
+            if first and benchmark.name not in known:
+                row = benchmark.grams[first.gram]
+                evidence = f'the question of {benchmark.name}, row {row}: "{first.words}"'
                 match = Match(benchmark=benchmark.name, by="question", evidence=evidence)
                 found.setdefault(key, []).append(match)
     return found

@@ -47,7 +47,7 @@ def read_benchmark(name: str, root: Path, images: ImageStore, between: Callable[
     for cells, image in _local(path, name) if path.exists() else _hub(name, root):
         between()
         found.rows += 1
-        lower = {column.lower(): value for column, value in cells.items()}
+        lower = {str(column).lower(): value for column, value in cells.items()}
         row = next((text(lower[column]) for column in IDS if text(lower.get(column))), str(found.rows))
         question = next((text(lower[column]) for column in QUESTIONS if text(lower.get(column))), "")
         for gram, _ in grams(repaired(question)):
@@ -124,7 +124,7 @@ def _images(cells: Cells, find: Callable[[str], Image]) -> Iterator[Image]:
                 yield image_bytes(value) or _found(value.get("path"), find)
             elif isinstance(value, str) and (held := decoded(value)) is not None:
                 yield held
-            elif column.lower().startswith(NAMES) and isinstance(value, str) and "." in value:
+            elif str(column).lower().startswith(NAMES) and isinstance(value, str) and "." in value:
                 yield _found(value, find)
 
 

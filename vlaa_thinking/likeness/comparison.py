@@ -96,27 +96,32 @@ def _fitted(one: Array, other: Array, edges: Array, rounds: int) -> Array:
         spread = flat @ flat.T
         spread += np.eye(4, dtype=np.float32) * (1e-4 * np.trace(spread) + 1)
         step = np.linalg.solve(spread, flat @ left).astype(np.float32)
-        edges = np.clip(edges + np.clip(step, -1.5 / side, 1.5 / side), -REACH, REACH)
+        moved = edges + np.clip(step, -1.5 / side, 1.5 / side)
+        edges = np.clip(moved, -REACH, REACH).astype(np.float32)
     return edges
 
 
 def _laid(planes: Array, edges: Array) -> Array:
     """Move the edges of a square plane, or of several."""
-    side = planes.shape[-1]
-    across, down = kernel(side, *edges[:2]), kernel(side, *edges[2:])
-    laid: Array = down @ planes @ across.T
-    return laid
+    for axis, (first, last) in ((-1, edges[:2]), (-2, edges[2:])):
+        index, weight = taps(planes.shape[-1], first, last)
+        shape = (-1, 1) if axis == -2 else (-1,)
+        read = [planes.take(at, axis) * share.reshape(shape) for at, share in zip(index, weight, strict=True)]
+        planes = read[0] + read[1] + read[2] + read[3]
+    return planes
 
 
-def kernel(side: int, first: float, last: float) -> Array:
-    """Return the matrix that reads a row of pixels with its edges moved by shares of it, by Keys's cubic kernel."""
+def taps(side: int, first: float, last: float) -> tuple[NDArray[np.intp], Array]:
+    """Say how a row of pixels is read with its edges moved by shares of it: 4 pixels for each, and their weights.
+
+    The weights are those of Keys's cubic kernel.
+    """
     place = (np.arange(side, dtype=np.float32) + 0.5) / side
     at = np.clip((first + (1 + last - first) * place) * side - 0.5, 0, side - 1)
-    x = np.abs(at[:, None] - np.arange(side, dtype=np.float32))
+    index = np.floor(at).astype(np.intp) + np.arange(-1, 3)[:, None]
+    x = np.abs(at - index)
     near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
-    kernel = np.where(x <= 1, near, np.where(x < 2, far, 0)).astype(np.float32)
-    whole: Array = kernel / kernel.sum(1, keepdims=True)
-    return whole
+    return np.clip(index, 0, side - 1), np.where(x <= 1, near, far).astype(np.float32)
 
 
 def _worst(one: Array, other: Array) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlaa_thinking.likeness import CELLS
-from vlaa_thinking.likeness.comparison import kernel
+from vlaa_thinking.likeness.comparison import taps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Levels = NDArray[np.uint8]
     Places = NDArray[np.intp]
-    Array = NDArray[np.int8]
+    Array = NDArray[np.float32]
 
 NEAREST = 8
 """So many others are proposed to an image at most, in each of two rankings: one layout may have ten thousand forms."""
@@ -40,15 +40,23 @@ BLOCK = 1024
 """Fingerprints that are held against a block at once."""
 
 
-def _moves() -> NDArray[np.float32]:
+def _moves() -> Array:
     """Return 4 matrices that turn a fingerprint into its change where a side is cut off: left, right, top, bottom."""
     place = ((np.arange(CELLS) + 0.5) / CELLS)[:, None]
-    step = 0.02
-    slope = (kernel(CELLS, step, step) - kernel(CELLS, -step, -step)) / (2 * step)
+    slope = (_shifted(0.3) - _shifted(-0.3)) / 0.6
     along, still = (slope * (1 - place), slope * place), np.eye(CELLS)
     return np.stack([np.kron(still, m) for m in along] + [np.kron(m, still) for m in along]).astype(
         np.float32
     )
+
+
+def _shifted(cells: float) -> Array:
+    """Return the matrix that reads a row of cells so many cells farther on."""
+    index, weight = taps(CELLS, cells / CELLS, cells / CELLS)
+    matrix = np.zeros((CELLS, CELLS), np.float32)
+    for at, share in zip(index, weight, strict=True):
+        np.add.at(matrix, (np.arange(CELLS), at), share)
+    return matrix
 
 
 MOVES = _moves()
@@ -77,7 +85,7 @@ def propose(table: Levels, between: Callable[[], None]) -> Iterator[tuple[int, i
     """
     levels = table[:, :-1]
     crowd: list[int] = []
-    own: list[Array] = []
+    own: list[NDArray[np.int8]] = []
     for row, others in _within(table, between):
         if len(others) > NEAREST:
             nearest = others[_nearest(levels[row], levels[others])]
