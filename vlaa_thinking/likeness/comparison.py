@@ -144,5 +144,6 @@ def _blocks(planes: Array, count: int) -> Array:
 def _soft(planes: Array) -> Array:
     """Smooth a little, so that an edge half a pixel away is no difference."""
     for axis in (1, 2):
-        planes = (np.roll(planes, 1, axis) + 2 * planes + np.roll(planes, -1, axis)) / 4
+        around = np.roll(planes, 1, axis) + np.roll(planes, -1, axis)
+        planes = (planes / 2 + around / 4).astype(np.float32)
     return planes
