@@ -6,6 +6,7 @@ apart. Rows are numbered so that each is another's neighbour in nothing; odd one
 
 import io
 import json
+import random
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -27,15 +28,14 @@ PAPER = (250, 250, 245)
 
 
 def drawn(name: str, *, form: str = "PNG", size: tuple[int, int] = (48, 32), orientation: int = 1) -> bytes:
-    """Draw an image that no other name gives; `orientation` is its EXIF one."""
+    """Draw an image that no other name gives, nor one like it; `orientation` is its EXIF one."""
+    rng = random.Random(name)
     image = Pillow.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(image)
-    for place, letter in enumerate(name.encode()):
-        left = 2 + 4 * (place % 11)
-        draw.rectangle(
-            (left, 2 + 5 * (place // 11), left + 3, 6 + 5 * (place // 11)),
-            fill=(letter, 255 - letter, 3 * letter % 256),
-        )
+    for place in range(66):
+        left, top = 2 + 4 * (place % 11), 2 + 5 * (place // 11)
+        if rng.random() < 0.5:
+            draw.rectangle((left, top, left + 3, top + 4), fill=tuple(rng.randrange(200) for _ in "rgb"))
     buffer = io.BytesIO()
     if orientation == 1:
         image.save(buffer, form)

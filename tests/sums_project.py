@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import random
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +22,14 @@ QUICK = {"tries": 2, "timeout": 20, "max_concurrency": 8}
 
 
 def picture(number: int, *, form: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (24, 16)) -> bytes:
-    """Draw an image that no other number gives."""
+    """Draw an image that no other number gives, and none that could be taken for another: six columns of colours."""
     image = Image.new(mode, size)
     draw = ImageDraw.Draw(image)
-    colour = (40 + number % 200, 30 + number // 200 % 200, 90, 128)[: len(image.getbands())]
-    draw.rectangle((1, 1, size[0] // 2, size[1] - 2), fill=colour)
+    rng = random.Random(number)
+    for column in range(6):
+        colour = tuple(rng.randrange(40, 240) for _ in image.getbands())
+        left, width = size[0] * column // 6, size[0] // 6
+        draw.rectangle((left, rng.randrange(size[1] // 2), left + width, size[1] - 2), fill=colour)
     buffer = io.BytesIO()
     image.save(buffer, form)
     return buffer.getvalue()

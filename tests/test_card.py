@@ -651,7 +651,7 @@ def test_rows_that_rest_on_one_reply_are_counted(tmp_path: Path, demo: Path) -> 
     assert manifest(demo)["shared_traces"] == 0
     assert "No two kept rows rest on the same reply" in (demo / "README.md").read_text()
     project = sums_project(tmp_path / "p", "http://127.0.0.1:1/v1", count=2, per_image=1)
-    rows = [{"id": name, "image": "0.png", "question": "What is 1 plus 8?", "answer": "9"} for name in "ab"]
+    rows = [{"id": n, "image": f"{n}.png", "question": "What is 1 plus 8?", "answer": "9"} for n in "01"]
     write_rows(project.root, rows)
     fake = Fake(
         lambda r: "A box." if r.role == "captioner" else "<think>One and eight.</think><answer>9</answer>"

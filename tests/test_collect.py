@@ -15,6 +15,8 @@ from vlaa_thinking.cache import Cache
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.record import Record
+from vlaa_thinking.sources import Source
+from vlaa_thinking.sources.table import read as read_table
 from vlaa_thinking.steps.collect import Collection
 
 READER = '''
@@ -28,7 +30,7 @@ PICTURES = [Path(__file__).with_name(f"{number}.png") for number in range(8)]
 def read(source, *, rows: int = 1):
     """A user's own reader."""
     for number in range(rows):
-        given = dict(image=PICTURES[number], question=f"What is it, for the {number}th time?", answer="a box")
+        given = dict(image=PICTURES[number % 8], question=f"What is it, for the {number}th time?", answer="a box")
         given.update(MORE[number] if number < len(MORE) else {})
         yield Row(**given)
 
@@ -217,3 +219,66 @@ def test_rows_for_rl_alone_go_there_without_a_call(tmp_path: Path) -> None:
         (row["reasoning"], row["caption"], row["score"], row["cues"]) for row in published["rl/train"]
     } == {(None, None, None, None)}
     assert all(row["why"] for row in published["rl/train"])
+
+
+def taken(project: Project, **options: Any) -> set[str]:
+    with collecting(project, **options) as collection:
+        return {collected.record.source_id for collected in collection}
+
+
+def test_when_a_source_grows_only_rows_that_newcomers_outrank_are_taken_no_more(tmp_path: Path) -> None:
+    rows = [f'dict(id="{n}", image=PICTURES[0], question="Is it {n}?")' for n in range(60)]
+    was = taken(project_with(tmp_path / "p", *rows[:40], take=10))
+    now = taken(project_with(tmp_path / "q", *rows, take=10))
+    newcomers = now - {str(n) for n in range(40)}
+    assert (len(was), len(now)) == (10, 10)
+    assert newcomers
+    assert now - newcomers < was
+    assert taken(project_with(tmp_path / "r", *rows[::-1], take=10)) == now
+    assert taken(project_with(tmp_path / "q2", *rows, take=10), seed=1) != now
+    with collecting(project_with(tmp_path / "s", *rows, take=10)) as collection:
+        assert len(list(collection)) == 10
+        assert collection.not_taken == 50
+
+
+def test_rows_of_one_id_and_rows_without_any_are_ranked_too(tmp_path: Path) -> None:
+    same = project_with(tmp_path / "p", *['dict(id="7")'] * 5, take=2)
+    assert [record.outcome is None for record in records(same)] == [True, False]
+    rows = [f'dict(image=PICTURES[0], question="Is it {n}?")' for n in range(30)]
+    there = taken(project_with(tmp_path / "q", *rows, take=5))
+    assert len(there) == 5
+    assert taken(project_with(tmp_path / "r", *rows[::-1], take=5)) == there
+
+
+def test_the_images_of_rows_that_are_not_taken_are_not_looked_for(tmp_path: Path) -> None:
+    project = project_with(tmp_path / "p")
+    lines = [
+        f'{{"id": "{n}", "image": "{n}.png", "question": "Is it {n}?", "answer": "1"}}\n' for n in range(8)
+    ]
+    (project.root / "rows.jsonl").write_text("".join(lines))
+    source = {"reader": "table", "path": "rows.jsonl", "id": "id", "take": 3}
+    (project.root / "generators/1_collect.toml").write_text(f"[source.own]\n{toml(source)}\n")
+    at = Source(name="own", root=project.root, seed=0, wanted=lambda row_id: row_id in "25")
+    images = {row.id: row.image for row in read_table(at, path="rows.jsonl", id="id")}
+    assert {row_id for row_id, image in images.items() if image is not None} == {"2", "5"}
+    assert len(images) == 8
+    with collecting(project) as collection:
+        collected = [one.record for one in collection]
+    assert [record.outcome for record in collected] == [None] * 3
+
+
+def test_a_question_is_asked_once_on_an_image(tmp_path: Path) -> None:
+    first, again, other, broken, sound = records(
+        project_with(
+            tmp_path / "p",
+            'dict(id="a", image=PICTURES[0], question="What is it?")',
+            'dict(id="b", image=PICTURES[0], question=" what  is it? ")',
+            'dict(id="c", image=PICTURES[1], question="What is it?")',
+            'dict(id="d", image=PICTURES[2], question="What is it?", fault=Fault(code="unanswerable", reason="no"))',
+            'dict(id="e", image=PICTURES[2], question="What is it?")',
+        )
+    )
+    assert [record.outcome for record in (first, other, sound)] == [None] * 3
+    assert again.outcome is not None
+    assert (again.outcome.code, again.outcome.evidence) == ("duplicate_question", "row: own/a")
+    assert broken.outcome is not None  # and a row that cannot be used is no first one

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_every_mode_is_kept_byte_for_byte(store: ImageStore, name: str) -> None:
     expected = Picture(
         sha256=digest, format="PPM" if form == "PGM" else form, width=8, height=6, bytes=len(data)
     )
-    assert picture == expected
+    assert replace(picture, fingerprint="") == expected
     assert store.path(digest).read_bytes() == data
     assert [p.name for p in store.folder.rglob("*") if p.is_file()] == [digest]
 

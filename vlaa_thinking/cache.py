@@ -38,6 +38,12 @@ _TABLES = (
     "CREATE TABLE images (sha256 BLOB PRIMARY KEY, facts TEXT NOT NULL)",
 )
 
+_DIFFERENCES = (
+    "CREATE TABLE IF NOT EXISTS differences (pair BLOB PRIMARY KEY, version INTEGER NOT NULL, difference REAL NOT NULL) "
+    "WITHOUT ROWID"
+)
+"""How much pairs of images differ: a table of its own, that older files of this version lack."""
+
 _ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 SMALLEST = 512
@@ -158,6 +164,7 @@ class Cache:
             for statement in _TABLES:
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version={SCHEME}")
+        self._db.execute(_DIFFERENCES)
         self._db.execute("COMMIT")
 
     def get(self, key: bytes) -> Completion | None:
@@ -247,6 +254,20 @@ class Cache:
         if rows:
             with self._lock:
                 self._all_or_none("INSERT OR REPLACE INTO images VALUES (?, ?)", rows)
+
+    def difference(self, version: int, pair: bytes) -> float | None:
+        """Return how much two images differ, by their hashes one after the other, as this version found it."""
+        query = "SELECT difference FROM differences WHERE pair = ? AND version = ?"
+        with self._lock:
+            row = self._db.execute(query, (pair, version)).fetchone()
+        return None if row is None else float(row[0])
+
+    def put_differences(self, version: int, found: Mapping[bytes, float]) -> None:
+        """Record how much pairs of images differ."""
+        rows = [(pair, version, difference) for pair, difference in found.items()]
+        if rows:
+            with self._lock:
+                self._all_or_none("INSERT OR REPLACE INTO differences VALUES (?, ?, ?)", rows)
 
     def answers(self) -> Iterator[Stored]:
         """Give all stored answers, in key order; the cache must stay open and unchanged meanwhile."""

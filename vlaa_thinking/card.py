@@ -189,7 +189,10 @@ def _rules(settings: Settings) -> dict[str, Any]:
         },
         "cues": asdict(settings.cues),
         "leaks": asdict(settings.leaks),
-        "curate": {name: curate[name] for name in ("rl", "band", "policy", "validation_share", "caps")},
+        "curate": {
+            name: curate[name]
+            for name in ("rl", "band", "policy", "validation_share", "caps", "unique_images")
+        },
         "take": {s.name: s.take for s in settings.sources},
     }
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.likeness import fingerprint
 from vlaa_thinking.record import Fault, Picture
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ class ImageStore:
         if found is not None:
             return found
         known = self._cache.image(digest.digest())
-        if known is None:
+        if known is None or not known.keys() & {
+            "code",
+            "fingerprint",
+        }:  # an earlier version took no fingerprint
             facts = check(data, digest.hexdigest())
             if isinstance(facts, Picture):
                 self._store(facts.sha256, data)
@@ -137,13 +141,15 @@ def check(data: bytes, sha256: str) -> Picture | Fault:
             if width * height > MAX_PIXELS:
                 return BOMB
             image.load()
+            orientation = _orientation(image)
             return Picture(
                 sha256=sha256,
                 format=image.format or "",
                 width=width,
                 height=height,
                 bytes=len(data),
-                turned=_orientation(image) != 1,
+                turned=orientation != 1,
+                fingerprint=fingerprint(_plain(image), orientation),
             )
     except Image.DecompressionBombError:
         return BOMB
@@ -216,6 +222,11 @@ def upright(data: bytes, max_side: int | None = None) -> PillowImage:
 def resize_policy(max_side: int | None, max_bytes: int | None) -> Mapping[str, Json]:
     """Write the policy of `to_send` down for the cache's key."""
     return {"version": 2, "max_side": max_side, "max_bytes": max_bytes}
+
+
+def _plain(image: PillowImage) -> PillowImage:
+    """Return an image that can be shrunk as it is: its colours are no numbers of a palette, nothing shines through."""
+    return image if image.mode in ("L", "RGB") and not image.has_transparency_data else _flat(image)
 
 
 def _flat(image: PillowImage) -> PillowImage:

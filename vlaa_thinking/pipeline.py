@@ -16,9 +16,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import card, croissant
+from vlaa_thinking.contamination import matches, told
+from vlaa_thinking.contamination.evaluation import read_benchmark
 from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
 from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.keeping import beside_paper, kept_by_source
+from vlaa_thinking.likeness.twins import counted, related
 from vlaa_thinking.markup import read_template
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.setup import Options, Setup, made_ready
@@ -32,9 +35,10 @@ from vlaa_thinking.steps.rewrite import rewrite
 from vlaa_thinking.steps.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from vlaa_thinking.contamination import Benchmark
     from vlaa_thinking.counts import Counts, StepCount
     from vlaa_thinking.images import ImageStore
     from vlaa_thinking.llm import LLM
@@ -132,6 +136,7 @@ async def _build(options: Options) -> BuildResult:
         spool = stack.enter_context(
             closing(Spool(places.spool, fresh=True, between_rows=setup.stop.raise_if_wanted))
         )
+        benchmarks = await asyncio.to_thread(read_benchmarks, setup)
         collection = setup.collection()
         counts.expected = collection.expected
         await stack.enter_async_context(watched(setup.run, counts))
@@ -139,7 +144,9 @@ async def _build(options: Options) -> BuildResult:
         await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
         _refuse_nothing(spool, collection)
         blind = await setup.stop.watch(check_blind(setup, spool), gates.values())
-        made, changed = await asyncio.to_thread(second_pass, spool, collection.not_taken, setup, blind)
+        made, changed = await asyncio.to_thread(
+            second_pass, spool, collection.not_taken, setup, blind, benchmarks
+        )
         result = BuildResult(
             out=places.out if made.kept else None,
             changed=changed,
@@ -224,16 +231,32 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
         raise first_failure(failures) from None
 
 
-def second_pass(spool: Spool, not_taken: int, setup: Setup, blind: Blind | None) -> tuple[Funnel, bool]:
+def read_benchmarks(setup: Setup) -> list[Benchmark]:
+    """Read the evaluation sets: one that is not there is told before anything is paid."""
+    settings, between = setup.settings, setup.stop.raise_if_wanted
+    return [
+        read_benchmark(name, settings.root, setup.images, between) for name in settings.curate.decontaminate
+    ]
+
+
+def second_pass(
+    spool: Spool, not_taken: int, setup: Setup, blind: Blind | None, benchmarks: Sequence[Benchmark]
+) -> tuple[Funnel, bool]:
     """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
     settings, places = setup.settings, setup.places
-    spool.decide(list(curate(spool.facts(), settings.curate, setup.seed)))
+    outside = {name: print_ for b in benchmarks for name, print_ in b.fingerprints.items()}
+    alike = related(
+        spool.fingerprints(), outside, setup.images, setup.cache, between=setup.stop.raise_if_wanted
+    )
+    found = matches(spool.questions(), benchmarks, alike.near, alike.groups) if benchmarks else {}
+    spool.decide(list(curate(spool.facts(alike.groups), settings.curate, setup.seed, found)))
     made = funnel(spool, not_taken)
     if not made.kept:
         return made, False
     splits = write_splits(places.next, spool, setup.images, settings)
     hashed = files_told(places.next)
     manifest = card.manifest(setup, made, splits, spool, blind, root_of(hashed))
+    manifest |= {"near_duplicates": counted(alike.groups), "decontamination": told(benchmarks, found)}
     croissant.write(places.next, settings.curate.card, manifest, hashed)
     card.write(places.next, settings, manifest, splits)
     write_manifest(places.next, manifest, hashed)

@@ -151,6 +151,8 @@ class Picture:
     """Length of the original file."""
     turned: bool = False
     """Whether its EXIF orientation asks for it to be turned or mirrored before it is looked at."""
+    fingerprint: str = ""
+    """What near-duplicates have nearly the same of, in base64; "" for an image of a single colour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

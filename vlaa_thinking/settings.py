@@ -146,7 +146,7 @@ class SourceHead:
     people: str = ""
     """Which people may be seen in its images or named in them, in one sentence; "" is not stated."""
     take: int | None = field(default=None, metadata=_within(1))
-    """At most so many rows, the first of the source."""
+    """At most so many rows, those whose hashes of seed and id are lowest; under a limit, the first."""
     way: Way = "full"
     captions: Literal["given", "model"] = "given"
     """"given": the source's own caption, or its question as text alone, takes the captioner's place."""
@@ -318,6 +318,10 @@ class CurateRule:
     """The first turn of every published prompt."""
     card: CardText
     validation_share: float = field(default=0.02, metadata=_within(0, 1))
+    unique_images: bool = False
+    """Whether one row of each image, near-duplicates counted as one, is kept."""
+    decontaminate: tuple[str, ...] = ()
+    """Evaluation sets: paths below the project, or names of sets on the Hub."""
     caps: dict[str, Caps] = field(default_factory=dict[str, Caps])
     band: Band = field(default_factory=Band)
     policy: PolicyRule = field(default_factory=PolicyRule)

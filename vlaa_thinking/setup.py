@@ -65,7 +65,13 @@ class Setup:
 
     def collection(self) -> Collection:
         """Open the sources; raises `SetupError` for a wrong reader, option, file or column."""
-        return Collection(self.settings, self.images, seed=self.seed, limit=self.limit)
+        return Collection(
+            self.settings,
+            self.images,
+            seed=self.seed,
+            limit=self.limit,
+            between=self.stop.raise_if_wanted,
+        )
 
     def recalled(self, told: Told) -> Context:
         """Return a context whose models answer from the cache alone; `told` hears of each request."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vlaa_thinking.record import CaptionSignals, Cue, Gold, Outcome, Picture, Record, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _TABLE = """
@@ -23,7 +23,7 @@ CREATE TABLE rows (
   key TEXT NOT NULL, copy INTEGER NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, answer_type TEXT NOT NULL,
   image TEXT, trace BLOB, status TEXT NOT NULL, step TEXT NOT NULL, code TEXT NOT NULL, cues TEXT NOT NULL,
   teacher_pass_rate REAL, policy_pass_rate REAL, rl_only INTEGER NOT NULL,
-  config TEXT, part TEXT, why TEXT, record TEXT NOT NULL
+  config TEXT, part TEXT, why TEXT, evidence TEXT, record TEXT NOT NULL
 )
 """
 
@@ -47,11 +47,15 @@ class Fact:
     policy_pass_rate: float | None = None
     rl_only: bool = False
     """Whether its source's rows are for reinforcement learning alone."""
+    id: str = ""
+    """The row's, to be named as evidence."""
+    twin: str | None = None
+    """Where other images are near-duplicates of its own: the lowest SHA-256 among them all."""
 
     @property
     def group(self) -> str:
         """What holds rows together: those with the same value go to one split."""
-        return self.image
+        return self.twin or self.image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class Decision:
     """"" for a kept row, else why it was dropped."""
     why: str
     """One sentence."""
+    evidence: str | None = None
+    """What shows it, for a row that was dropped."""
 
 
 class Spool:
@@ -109,17 +115,18 @@ class Spool:
             config,
             part,
             why,
+            None,
             dump(record),
         )
         self._db.execute(f"INSERT INTO rows VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - our own marks
 
-    def facts(self) -> Iterator[Fact]:
-        """Give the facts of the rows that came through, in key order."""
+    def facts(self, twins: Mapping[str, str]) -> Iterator[Fact]:
+        """Give the facts of the rows that came through, in key order; `twins` names the group of an image that has one."""
         query = (
-            "SELECT key, source, image, cues, teacher_pass_rate, policy_pass_rate, rl_only FROM rows "
+            "SELECT key, source, image, cues, teacher_pass_rate, policy_pass_rate, rl_only, id FROM rows "
             "WHERE status = ? ORDER BY key"
         )
-        for key, source, image, cues, teacher, policy, rl_only in self._db.execute(query, (LIVE,)):
+        for key, source, image, cues, teacher, policy, rl_only, row_id in self._db.execute(query, (LIVE,)):
             yield Fact(
                 key=key,
                 source=source,
@@ -128,7 +135,23 @@ class Spool:
                 teacher_pass_rate=teacher,
                 policy_pass_rate=policy,
                 rl_only=bool(rl_only),
+                id=row_id,
+                twin=twins.get(image),
             )
+
+    def fingerprints(self) -> Iterator[tuple[str, str]]:
+        """Give each image of the rows that came through once, by its hash, with its fingerprint."""
+        query = "SELECT image, json_extract(record, '$.picture.fingerprint') FROM rows WHERE status = ? GROUP BY image"
+        yield from self._db.execute(query, (LIVE,))
+
+    def questions(self) -> Iterator[tuple[str, str, str, str, bool]]:
+        """Give each row's key, source, image ("": none) and question, and whether it came through; in key order."""
+        query = (
+            "SELECT key, source, coalesce(image, ''), json_extract(record, '$.question'), status = ? FROM rows "
+            "ORDER BY key, copy"
+        )
+        for key, source, image, question, live in self._db.execute(query, (LIVE,)):
+            yield key, source, image, question, bool(live)
 
     def measured(self, most: int) -> list[Record]:
         """Return the first rows in key order that came through and whose policy_pass_rate is known."""
@@ -148,10 +171,11 @@ class Spool:
                 d.config or "rejected",
                 d.part or "train",
                 d.why,
+                d.evidence,
                 d.key,
             )
             self._db.execute(
-                "UPDATE rows SET status=?, step=?, code=?, config=?, part=?, why=? WHERE key=? AND copy=0",
+                "UPDATE rows SET status=?, step=?, code=?, config=?, part=?, why=?, evidence=? WHERE key=? AND copy=0",
                 row,
             )
         self._db.execute(
@@ -161,11 +185,11 @@ class Spool:
 
     def rows(self, config: str, part: str) -> Iterator[tuple[Record, str | None]]:
         """Give the records of one split with their `why`, in key order."""
-        query = "SELECT record, status, code, why FROM rows WHERE config=? AND part=? ORDER BY key, copy"
-        for text, status, code, why in self._db.execute(query, (config, part)):
+        query = "SELECT record, status, code, why, evidence FROM rows WHERE config=? AND part=? ORDER BY key, copy"
+        for text, status, code, why, evidence in self._db.execute(query, (config, part)):
             if self._between_rows:
                 self._between_rows()
-            yield load(text, _decided(status, code, why)), why
+            yield load(text, _decided(status, code, why, evidence)), why
 
     def size(self) -> int:
         """Count all rows."""
@@ -204,12 +228,13 @@ class Spool:
     def find(self, row_id: str) -> list[tuple[Record, str | None, str | None]]:
         """Return the rows with this id, or with this id behind their source, each with split and `why`."""
         query = (
-            "SELECT record, config || '/' || part, why, status, code FROM rows "
+            "SELECT record, config || '/' || part, why, status, code, evidence FROM rows "
             "WHERE id = ? OR substr(id, length(source) + 2) = ? ORDER BY key, copy"
         )
         rows = self._db.execute(query, (row_id, row_id)).fetchall()
         return [
-            (load(text, _decided(status, code, why)), split, why) for text, split, why, status, code in rows
+            (load(text, _decided(status, code, why, evidence)), split, why)
+            for text, split, why, status, code, evidence in rows
         ]
 
     def close(self) -> None:
@@ -251,10 +276,14 @@ def _trace(record: Record) -> bytes | None:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _decided(status: str, code: str, why: str | None) -> Outcome:
+def _decided(status: str, code: str, why: str | None, evidence: str | None) -> Outcome:
     """Return the outcome that `curate` gave a row."""
     return Outcome(
-        status="kept" if status == "kept" else "dropped", step="curate", code=code, reason=why or ""
+        status="kept" if status == "kept" else "dropped",
+        step="curate",
+        code=code,
+        reason=why or "",
+        evidence=evidence,
     )
 
 

@@ -22,7 +22,7 @@ from vlaa_thinking.edition import Edition
 from vlaa_thinking.errors import NoReply, OutputError, SetupError
 from vlaa_thinking.images import ImageStore
 from vlaa_thinking.llm.wrap import Cached
-from vlaa_thinking.pipeline import check_blind, second_pass, walk
+from vlaa_thinking.pipeline import check_blind, read_benchmarks, second_pass, walk
 from vlaa_thinking.places import MANIFEST, Places, hash_file
 from vlaa_thinking.prices import price_of
 from vlaa_thinking.project import Project
@@ -95,6 +95,8 @@ def rebuild(
 ) -> Rebuild:
     """Make the dataset folder `folder` again in `out`, from its work folder and with no call and no network.
 
+    Evaluation sets that the project names (`decontaminate`) are read from where they are, on the Hub too.
+
     Without `project`, the one that the folder was built from here; without `out`, FOLDER.rebuilt beside it. `cache` is
     the answer cache where it moved; `replace` moves away an `out` that is not ours. Raises `SetupError` where the
     project's files are not those whose hashes the manifest has, naming each, and `OutputError` where the work folder
@@ -140,13 +142,14 @@ async def _rebuild(
         spool = stack.enter_context(
             closing(Spool(places.spool, fresh=True, between_rows=stop.raise_if_wanted))
         )
+        benchmarks = await asyncio.to_thread(read_benchmarks, setup)
         missing = await stop.watch(_walk_all(before, spool, setup), ())
         asked_in_vain = desk.missed
         blind = await stop.watch(check_blind(setup, spool), ())
         if desk.missed > asked_in_vain:
             missing.append(MissingAnswer(row=BLIND, step="curate"))
         made, _changed = await asyncio.to_thread(
-            second_pass, spool, edition.manifest.get("not_taken", 0), setup, blind
+            second_pass, spool, edition.manifest.get("not_taken", 0), setup, blind, benchmarks
         )
         return Rebuild(
             folder=first.out,

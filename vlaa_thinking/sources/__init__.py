@@ -33,6 +33,12 @@ class Source:
     seed: int
     downloads: Path | None = None
     """Where images that rows name by their URL are kept; None: nowhere."""
+    wanted: Callable[[str], bool] | None = None
+    """Whether a row of this id is taken; None: all are. A reader gives every row, and may spare the image of others."""
+
+    def wants(self, row_id: str | None) -> bool:
+        """Say whether a row's image is needed; without an id of its own it is a part of its name."""
+        return self.wanted is None or not row_id or self.wanted(row_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ def read(
 ) -> Iterator[Row]:
     """Read the questions, each with the set's own caption of its image."""
     where = Where(path=path, hf=hf, revision=revision)
-    pairs = filed(at, where, files=QUESTIONS)
+    pairs = filed(at, where, files=QUESTIONS, row_id=_id)
     place = place_of(at, path=path, hf=hf, revision=revision)
     captions = Texts((_image(cells), first_turn(cells)[1]) for cells in rows_of(at, place, CAPTIONS))
     return Rows(_rows(pairs, captions), ABOUT.rows if path is None else 0)
@@ -50,13 +50,17 @@ def _rows(pairs: Iterator[Pair], captions: Texts) -> Iterator[Row]:
         for cells, image in pairs:
             question, answer = first_turn(cells)
             yield Row(
-                id=str(cells["id"]) if cells.get("id") else None,
+                id=_id(cells),
                 image=image,
                 question=question,
                 answer=answer,
                 answer_type="open",
                 caption=captions.find(_image(cells)) or None,
             )
+
+
+def _id(cells: Mapping[str, Any]) -> str | None:
+    return str(cells["id"]) if cells.get("id") else None
 
 
 def _image(cells: Mapping[str, Any]) -> str:

@@ -39,14 +39,18 @@ def read(
     captioner saw that; it gives the answer away, so it is off.
     """
     where = Where(path=path, hf=hf, revision=revision)
-    pairs = filed(at, where, files=("arxivqa.jsonl", "train_clean.jsonl"))
+    pairs = filed(at, where, files=("arxivqa.jsonl", "train_clean.jsonl"), row_id=_id)
     return Rows((_row(cells, image, rationale) for cells, image in pairs), ABOUT.rows if path is None else 0)
+
+
+def _id(cells: Mapping[str, Any]) -> str | None:
+    return str(cells["id"]) if cells.get("id") else None
 
 
 def _row(cells: Mapping[str, Any], image: Any, rationale: bool) -> Row:  # noqa: ANN401 - as the set has it
     options = cells.get("options")
     return Row(
-        id=str(cells["id"]) if cells.get("id") else None,
+        id=_id(cells),
         image=image,
         question=str(cells.get("question") or ""),
         answer=str(cells.get("label") or ""),

@@ -54,7 +54,14 @@ def read(
     where = Where(path=path, hf=hf, config=config, revision=revision)
     if config is not None:
         return (_row(cells, image, None) for cells, image in tabled(at, where, files=("train.json",)))
-    pairs = filed(at, where, files=QUESTIONS, image="image_filename", key="questions")
+    pairs = filed(
+        at,
+        where,
+        files=QUESTIONS,
+        image="image_filename",
+        key="questions",
+        row_id=lambda cells: _row(cells, None, None).id,
+    )
     if not scenes:
         return (_row(cells, image, None) for cells, image in pairs)
     place = place_of(at, path=path, hf=hf, revision=revision)

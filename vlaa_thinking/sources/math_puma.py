@@ -60,13 +60,13 @@ def read(
     """Read the problems; the one told in words takes the caption's place."""
     place = place_of(at, path=path, hf=hf, revision=revision)
     rows = rows_of(at, place, ("Synthesis/train.json", "train.json", "train.jsonl"))
-    return _read(place, at.name, rows)
+    return _read(place, at, rows)
 
 
-def _read(place: Place, source: str, rows: Iterator[Mapping[str, Any]]) -> Iterator[Row]:
+def _read(place: Place, at: Source, rows: Iterator[Mapping[str, Any]]) -> Iterator[Row]:
     told = (_told(cells) for cells in rows)
-    with Pictures(place, source) as pictures:
-        for cells, image in pictures.paired(told, "image"):
+    with Pictures(place, at.name) as pictures:
+        for cells, image in pictures.paired(told, "image", lambda cells: at.wants(_id(cells))):
             yield _row(cells, image)
 
 
@@ -99,9 +99,8 @@ def _row(cells: Mapping[str, Any], image: Image) -> Row:
             reason = f'the question asks for the whole function, and the answer is "{answer[:80]}"'
             fault = Fault(code="bad_answer", reason=reason)
         answer = whole or answer
-    stem = PurePosixPath(str(cells["image"])).stem
     return Row(
-        id=tagged(str(cells["id"] or stem or "synthesis"), stem, question),
+        id=_id(cells),
         image=image,
         question=question,
         answer=answer,
@@ -109,6 +108,11 @@ def _row(cells: Mapping[str, Any], image: Image) -> Row:
         text_question=words or None,
         fault=fault,
     )
+
+
+def _id(cells: Mapping[str, Any]) -> str:
+    stem = PurePosixPath(str(cells["image"])).stem
+    return tagged(str(cells["id"] or stem or "synthesis"), stem, cells["question"])
 
 
 def final_answer(solution: str) -> str:

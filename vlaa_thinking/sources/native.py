@@ -5,7 +5,7 @@ Each of the nine sources says what its rows file is called and which column name
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -61,12 +61,21 @@ def tabled(
 
 
 def filed(
-    at: Source, where: Where, *, files: tuple[str, ...], image: str = "image", key: str = ""
+    at: Source,
+    where: Where,
+    *,
+    files: tuple[str, ...],
+    image: str = "image",
+    key: str = "",
+    row_id: Callable[[Cells], str | None] = lambda _: None,
 ) -> Iterator[Pair]:
-    """Read a set whose rows are JSON, with its images beside it, in folders or archives."""
+    """Read a set whose rows are JSON, with its images beside it, in folders or archives.
+
+    Where `row_id` tells a row's id, the images of rows that are not taken are not read.
+    """
     place = place_of(at, path=where.path, hf=where.hf, revision=where.revision)
     rows = rows_of(at, place, files, key=key)
-    return _paired(place, at.name, rows, image)
+    return _paired(place, at, rows, image, row_id)
 
 
 def rows_of(at: Source, place: Place, files: tuple[str, ...], *, key: str = "") -> Iterator[Cells]:
@@ -103,9 +112,11 @@ def _rows_file(place: Place, files: tuple[str, ...]) -> str | None:
     return next((name for name in place.names() if base(name) in wanted), None)
 
 
-def _paired(place: Place, source: str, rows: Iterator[Cells], image: str) -> Iterator[Pair]:
-    with Pictures(place, source) as pictures:
-        yield from pictures.paired(rows, image)
+def _paired(
+    place: Place, at: Source, rows: Iterator[Cells], image: str, row_id: Callable[[Cells], str | None]
+) -> Iterator[Pair]:
+    with Pictures(place, at.name) as pictures:
+        yield from pictures.paired(rows, image, lambda cells: at.wants(row_id(cells)))
 
 
 def _parquet(place: Place) -> list[Path]:

@@ -24,7 +24,7 @@ from vlaa_thinking.sources.place import Folder
 from vlaa_thinking.sources.scratch import Names, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from vlaa_thinking.sources.archive import Archive
@@ -73,16 +73,19 @@ class Pictures:
         return None if file is None else self._file(file)
 
     def paired(
-        self, rows: Iterable[Mapping[str, Any]], column: str
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        column: str,
+        wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True,
     ) -> Iterator[tuple[Mapping[str, Any], Image]]:
         """Give each row with its image; rows whose image only a tar file can have come last, in its order.
 
-        So ten rows cost no more of a tar file than the way to their ten images, and no disk at all.
+        Rows that are not `wanted` come without their image. So ten rows cost no more of a tar file than the way to their ten images, and no disk at all.
         """
         with Waiting(self._source) as waiting:
             for row in rows:
                 name = row.get(column)
-                named = isinstance(name, str) and bool(name.strip())
+                named = isinstance(name, str) and bool(name.strip()) and wanted(row)
                 image = self.get(str(name)) if named else None
                 if named and image is None and self._archives[1]:
                     waiting.add(str(name).strip(), row)

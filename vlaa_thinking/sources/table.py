@@ -87,7 +87,7 @@ def read(  # noqa: PLR0913 - one key a column
         box_form=box_form,
         find=_Finder(find, Downloads(at.downloads, allow_private=allow_private_urls)),
     )
-    return Rows(_ahead(table.rows, form, find), table.count)
+    return Rows(_ahead(table.rows, form, find, at), table.count)
 
 
 def _opened(
@@ -175,12 +175,13 @@ def _lettered(answer: Any, start: int, count: int) -> str:  # noqa: ANN401 - any
     return string.ascii_uppercase[place] if 0 <= place < min(count, 26) else said
 
 
-def _ahead(rows: Iterator[Cells], form: _Form, find: _Here | _Elsewhere) -> Iterator[Row]:
-    """Give the rows in order; where images are fetched by their URLs, some are under way at once."""
+def _ahead(rows: Iterator[Cells], form: _Form, find: _Here | _Elsewhere, at: Source) -> Iterator[Row]:
+    """Give the rows in order, those that are not taken without their image; where images are fetched by their URLs, some are under way at once."""
     waiting: deque[tuple[Cells, Future[Image] | Image]] = deque()
     with find, ThreadPoolExecutor(AHEAD, "image") as pool:
         for cells in rows:
-            named = one_image(cell(cells, form.columns["image"]))
+            own = text(cell(cells, form.columns["id"])) if "id" in form.columns else None
+            named: Any = one_image(cell(cells, form.columns["image"])) if at.wants(own) else None
             far = isinstance(named, str) and named.strip().startswith(("http://", "https://"))
             waiting.append((cells, pool.submit(form.find.by_url, named) if far else form.find(named)))
             while waiting and (len(waiting) >= AHEAD or not isinstance(waiting[0][1], Future)):

@@ -14,11 +14,12 @@ from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.record import Fault, Gold, Picture, Record, Row
 from vlaa_thinking.settings import SourceHead
 from vlaa_thinking.sources import Source as At
+from vlaa_thinking.sources.draw import Draw
 from vlaa_thinking.sources.text import repaired
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from vlaa_thinking.images import ImageStore
@@ -51,19 +52,40 @@ class Collected:
 
 
 class Collection:
-    """The rows of a build, round robin over its sources, as an iterator; sources are opened at once."""
+    """The rows of a build, round robin over its sources, as an iterator; sources are opened at once.
 
-    def __init__(self, settings: Settings, images: ImageStore, *, seed: int, limit: int | None) -> None:
-        """Open the sources; raises `SetupError` for a wrong reader, option, file or column."""
+    With a `limit` a source's rows are taken as they come, so that a try of ten reads no more than ten.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        images: ImageStore,
+        *,
+        seed: int,
+        limit: int | None,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open the sources; raises `SetupError` for a wrong reader, option, file or column.
+
+        `between` may raise to end the ranking of a long source.
+        """
         if limit is not None and limit < 1:
             raise SetupError(f"the limit is {limit}: it must be at least 1")
         self._images = images
         self._limit = limit
         self._taken: dict[str, int] = {source.name: 0 for source in settings.sources}
         self._seen: dict[bytes, int] = {}
+        self._asked: dict[bytes, str] = {}
+        """By a hash of image and question, the first row that asks it."""
         downloads = images.folder.with_name("downloads")
-        at = At(name="", root=settings.root, seed=seed, downloads=downloads)
-        self._open = [(source, open_source(source, at)) for source in settings.sources]
+        self._at = At(name="", root=settings.root, seed=seed, downloads=downloads)
+        self._between = between
+        self._draws = {s.name: Draw(seed, s.take) for s in settings.sources if s.take and limit is None}
+        self._open = [
+            (source, open_source(source, replace(self._at, wanted=self._draws.get(source.name))))
+            for source in settings.sources
+        ]
         hints = [operator.length_hint(rows, 0) for _, rows in self._open]
         total = sum(_least(hint, source.take) for hint, (source, _) in zip(hints, self._open, strict=True))
         self.expected: int | None = _least(total, limit) if all(hints) else limit
@@ -74,10 +96,17 @@ class Collection:
     @property
     def not_taken(self) -> int:
         """Rows that the limits left where they are, as far as the sources tell."""
-        return sum(operator.length_hint(rows, 0) for _, rows in self._open)
+        ranked = sum(draw.rows - self._taken[name] for name, draw in self._draws.items())
+        left = (
+            operator.length_hint(rows, 0) for source, rows in self._open if source.name not in self._draws
+        )
+        return ranked + sum(left)
 
     def __iter__(self) -> Iterator[Collected]:
         """Give the records, one from each source in turn."""
+        for source in (source for source, _ in self._open if source.name in self._draws):
+            rows = open_source(source, replace(self._at, wanted=lambda _: False))
+            self._draws[source.name].look(self._pulled(rows, source))
         turn = list(self._open)
         count = 0
         while turn:
@@ -86,13 +115,25 @@ class Collection:
                     return
                 source, rows = pair
                 done = source.take is not None and self._taken[source.name] >= source.take
-                row = None if done else next_row(rows, source)
+                row = None if done else self._next(rows, source)
                 if row is None:
                     turn.remove(pair)
                     continue
                 self._taken[source.name] += 1
                 count += 1
                 yield self._enter(source, row)
+
+    def _next(self, rows: Iterator[Row], source: Source) -> Row | None:
+        """Pull the next row that is taken."""
+        draw = self._draws.get(source.name)
+        if draw is None:
+            return next_row(rows, source)
+        return next((row for row in self._pulled(rows, source) if draw.take(row)), None)
+
+    def _pulled(self, rows: Iterator[Row], source: Source) -> Iterator[Row]:
+        while (row := next_row(rows, source)) is not None:
+            self._between()
+            yield row
 
     def _enter(self, source: Source, row: Row) -> Collected:
         row = _sound(row)
@@ -101,10 +142,25 @@ class Collection:
         digest = hashlib.sha256(record.id.encode()).digest()[:16]
         copy = self._seen.get(digest, 0)
         self._seen[digest] = copy + 1
-        if copy:
+        first = None if copy and row.id else self._asked_before(record)
+        if first:
+            reason = "collect: an earlier row asks the same question on the same image"
+            record = record.drop("collect", "duplicate_question", reason, f"row: {first}")
+        elif copy:
             reason = f"collect: the id {record.source_id} was given to an earlier row of this source"
             record = record.drop("collect", "duplicate_id", reason, row.question[:500])
         return Collected(record=record, copy=copy)
+
+    def _asked_before(self, record: Record) -> str | None:
+        """Return the id of the first sound row with this image and question; case and spaces do not count."""
+        if record.outcome is not None or record.picture is None:
+            return None
+        words = " ".join(record.question.casefold().split())
+        choices = "\n".join(record.gold.choices)
+        asked = f"{record.picture.sha256}\n{words}\n{choices}"
+        digest = hashlib.sha256(asked.encode()).digest()[:16]
+        first = self._asked.setdefault(digest, record.id)
+        return None if first is record.id else first
 
 
 def _least(count: int, cap: int | None) -> int:

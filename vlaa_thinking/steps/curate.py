@@ -1,7 +1,8 @@
 """Step 6: a pure function of recorded facts, the project and a seed (paper, section 2 and appendix A.2).
 
 What sends a row to `rl` is the project's choice: a cue of self-reflection in its teacher's reply (the paper's rule),
-a pass rate within a band, or both. Rows of one group are held together, so that no image stands in two splits.
+a pass rate within a band, or both. Rows of one group, those of an image and of its near-duplicates, are held together,
+so that no image stands in two splits.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from vlaa_thinking.record import Cue, Record, changed
 from vlaa_thinking.spool import Decision, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from vlaa_thinking.contamination import Match
     from vlaa_thinking.settings import CueRule, CurateRule, Role, Settings
 
 
@@ -53,11 +55,24 @@ def refuse_unmeasured(settings: Settings, cast: Container[Role]) -> None:
     )
 
 
-def curate(facts: Iterable[Fact], rule: CurateRule, seed: int) -> Iterator[Decision]:
-    """Decide for each row where it goes, and say why."""
+def curate(
+    facts: Iterable[Fact],
+    rule: CurateRule,
+    seed: int,
+    contaminated: Mapping[str, Sequence[Match]] | None = None,
+) -> Iterator[Decision]:
+    """Decide for each row where it goes, and say why.
+
+    `contaminated` tells by key what a row shares with evaluation sets: it is dropped.
+    """
     groups: dict[str, list[Fact]] = {}
     for fact in facts:
-        groups.setdefault(fact.group, []).append(fact)
+        if contaminated and fact.key in contaminated:
+            yield _contaminated(fact, contaminated[fact.key])
+        else:
+            groups.setdefault(fact.group, []).append(fact)
+    if rule.unique_images:
+        yield from _thinned(groups, seed)
     sent = {name: next((f for f in rows if _is_for_rl(f, rule)), None) for name, rows in groups.items()}
     for config in ("sft", "rl"):
         mine = {name: rows for name, rows in groups.items() if (sent[name] is not None) == (config == "rl")}
@@ -70,9 +85,38 @@ def curate(facts: Iterable[Fact], rule: CurateRule, seed: int) -> Iterator[Decis
         aside = _validation(kept, config, rule.validation_share, seed)
         for name, rows in kept.items():
             part = "validation" if name in aside else "train"
+            twins = len({fact.image for fact in groups[name]}) - 1
             for fact in rows:
-                why = _why(fact, sent[name], rule)
+                why = _why(fact, sent[name], rule, twins)
                 yield Decision(key=fact.key, config=config, part=part, code="", why=why)
+
+
+def _contaminated(fact: Fact, matches: Sequence[Match]) -> Decision:
+    names = ", ".join(dict.fromkeys(match.benchmark for match in matches))
+    return Decision(
+        key=fact.key,
+        config=None,
+        part=None,
+        code="contaminated",
+        why=f"curate: the row stands in an evaluation set ({names})",
+        evidence="; ".join(match.evidence for match in matches),
+    )
+
+
+def _thinned(groups: dict[str, list[Fact]], seed: int) -> Iterator[Decision]:
+    """Leave one row in each group, the one whose hash of seed and key is lowest; gives the decisions on the others."""
+    for name, rows in groups.items():
+        first, *others = sorted(rows, key=lambda fact: _rank(seed, "unique", fact.key))
+        groups[name] = [first]
+        yield from (_same_image(fact, first) for fact in others)
+
+
+def _same_image(fact: Fact, first: Fact) -> Decision:
+    what = "the same image" if fact.image == first.image else "a near-duplicate of its image"
+    why = f"curate: one row of each image is kept, and another one of {what} ranks before this one"
+    return Decision(
+        key=fact.key, config=None, part=None, code="same_image", why=why, evidence=f"row: {first.id}"
+    )
 
 
 def _rate(fact: Fact, rule: CurateRule) -> float | None:
@@ -122,8 +166,7 @@ def _chosen(
     Rows are ranked by hashes of seed and key, groups whole; of each source, a cap keeps the lowest.
     """
     count: dict[str, int] = {}
-    ranked = sorted(groups, key=lambda name: _rank(seed, config, name))
-    for name in ranked:
+    for name in _ranked(groups, seed, config):
         for fact in sorted(groups[name], key=lambda f: _rank(seed, config, f.key)):
             if _is_useless(fact, config, rule):
                 yield name, fact, _without_advantage(fact, rule)
@@ -147,16 +190,30 @@ def _over_cap(fact: Fact, config: str, rule: CurateRule) -> Decision:
     return Decision(key=fact.key, config=None, part=None, code="over_cap", why=why)
 
 
-def _validation(groups: Iterable[str], config: str, share: float, seed: int) -> set[str]:
-    ranked = sorted(groups, key=lambda name: _rank(seed, f"{config}/validation", name))
+def _ranked(groups: Mapping[str, list[Fact]], seed: int, what: str) -> list[str]:
+    """Rank groups by the lowest hash among their images: a newcomer to a group can only bring it forward."""
+    return sorted(groups, key=lambda name: min(_rank(seed, what, fact.image) for fact in groups[name]))
+
+
+def _validation(groups: Mapping[str, list[Fact]], config: str, share: float, seed: int) -> set[str]:
+    ranked = _ranked(groups, seed, f"{config}/validation")
     count = int(len(ranked) * share)
     if share > 0 and len(ranked) >= ENOUGH_GROUPS:
         count = max(1, count)
     return set(ranked[:count])
 
 
-def _why(fact: Fact, sent: Fact | None, rule: CurateRule) -> str:
-    """Say why a row is where it is; `sent` is the row that took its group to `rl`."""
+def _why(fact: Fact, sent: Fact | None, rule: CurateRule, twins: int) -> str:
+    """Say why a row is where it is; `sent` is the row that took its group to `rl`, `twins` counts other images in it."""
+    why = _reason(fact, sent, rule)
+    if not twins:
+        return why
+    return (
+        f"{why}; {twins} near-duplicate{'s' if twins > 1 else ''} of its image and all their rows go with it"
+    )
+
+
+def _reason(fact: Fact, sent: Fact | None, rule: CurateRule) -> str:
     if fact.rl_only:
         return "rl: its source's rows are for reinforcement learning alone"
     phrases = ", ".join(f'"{phrase}"' for phrase in dict.fromkeys(fact.cues))
@@ -175,10 +232,13 @@ def _why(fact: Fact, sent: Fact | None, rule: CurateRule) -> str:
         return f"sft: {reasons}"
     if _is_for_rl(fact, rule):
         return f"rl: {reasons}"
+    other = (
+        f"another row of {'the same image' if sent.image == fact.image else 'a near-duplicate of its image'}"
+    )
     if sent.rl_only:
-        return "rl: another row of the same image is for reinforcement learning alone"
+        return f"rl: {other} is for reinforcement learning alone"
     what = {"cues": "holds a cue of self-reflection", "band": "is within the band"}
-    return f"rl: another row of the same image {what.get(rule.rl, 'holds a cue and is within the band')}"
+    return f"rl: {other} {what.get(rule.rl, 'holds a cue and is within the band')}"
 
 
 def _rank(seed: int, what: str, key: str) -> bytes:
