@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather_object
-from transformers import AutoConfig, AutoProcessor, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from trl import (
     ModelConfig,
     ScriptArguments,
@@ -48,7 +48,7 @@ from trl import (
 
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, load_rows, model_card
+from vlaa_thinking.loading import Origin, load_processor, load_rows, model_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,12 +94,15 @@ class Trainer(SFTTrainer):
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Train, and save the model with its card; returns the trainer."""
     parser = TrlParser((Options, SFTConfig, ModelConfig))
-    options, args, base = parser.parse_args_and_config(argv)
+    try:
+        options, args, base = parser.parse_args_and_config(argv)
+    except (OSError, ValueError) as exc:  # the file, or what its values come to
+        raise SetupError(str(exc)) from exc
     if not options.dataset_name or not base.model_name_or_path:
         raise SetupError("name a dataset (--dataset_name) and a base model (--model_name_or_path)")
     limits = {"max_pixels": options.max_pixels} if options.max_pixels else {}
     where = {"revision": base.model_revision, "trust_remote_code": args.trust_remote_code}
-    processor = AutoProcessor.from_pretrained(base.model_name_or_path, **where, **limits)
+    processor = load_processor(base.model_name_or_path, **where, **limits)
     frame = options.box_frame or frame_of(
         AutoConfig.from_pretrained(base.model_name_or_path, **where).model_type
     )
