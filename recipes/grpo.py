@@ -45,7 +45,7 @@ from trl.scripts.grpo import GRPOScriptArguments
 from vlaa_thinking.checks.answer import Found
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, load_processor, load_rows, model_card
+from vlaa_thinking.loading import Origin, checkpoint_of, load_processor, load_rows, model_card
 from vlaa_thinking.marking import text_of
 from vlaa_thinking.rewards import MixedReward, RewardModel, mixed_reward
 from vlaa_thinking.rewards.form import read_tagged
@@ -54,9 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from datasets import Dataset
-
-LAST = ("last", "true", "True")
-"""What `--resume_from_checkpoint` may be for the newest checkpoint of the output folder."""
 
 
 @dataclass
@@ -129,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         raise SetupError(str(exc)) from exc
     if not options.dataset_name or not base.model_name_or_path:
         raise SetupError("name a dataset (--dataset_name) and a base model (--model_name_or_path)")
+    resume = checkpoint_of(args.resume_from_checkpoint, args.output_dir)
     limits = {"max_pixels": options.max_pixels} if options.max_pixels else {}
     where = {"revision": base.model_revision, "trust_remote_code": args.trust_remote_code}
     processor = load_processor(base.model_name_or_path, **where, **limits)
@@ -181,8 +179,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         "boxes": frame,
     }
     trainer.accelerator.print(f"{origin.rows:,} rows; boxes: {frame}")
-    resume = args.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=True if resume in LAST else resume)
+    trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(args.output_dir)
     trainer.create_model_card()
     if args.push_to_hub:

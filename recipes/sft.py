@@ -48,15 +48,12 @@ from trl import (
 
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, load_processor, load_rows, model_card
+from vlaa_thinking.loading import Origin, checkpoint_of, load_processor, load_rows, model_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from datasets import Dataset
-
-LAST = ("last", "true", "True")
-"""What `--resume_from_checkpoint` may be for the newest checkpoint of the output folder."""
 
 
 @dataclass
@@ -100,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         raise SetupError(str(exc)) from exc
     if not options.dataset_name or not base.model_name_or_path:
         raise SetupError("name a dataset (--dataset_name) and a base model (--model_name_or_path)")
+    resume = checkpoint_of(args.resume_from_checkpoint, args.output_dir)
     limits = {"max_pixels": options.max_pixels} if options.max_pixels else {}
     where = {"revision": base.model_revision, "trust_remote_code": args.trust_remote_code}
     processor = load_processor(base.model_name_or_path, **where, **limits)
@@ -132,7 +130,6 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         peft_config=get_peft_config(base),
     )
     frozen = freeze_vision(trainer.model) if options.freeze_vision else 0
-    resume = args.resume_from_checkpoint
     rows, too_long = short_enough(trainer, rows, longest) if longest else (rows, 0)
     if options.hardest:
         rows = hardest(trainer, rows, options.hardest, use_known=bool(resume))
@@ -147,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     trainer.accelerator.print(
         f"{len(rows):,} of {origin.rows:,} rows; {too_long:,} were too long; boxes: {frame}"
     )
-    trainer.train(resume_from_checkpoint=True if resume in LAST else resume)
+    trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(args.output_dir)
     trainer.create_model_card()
     if args.push_to_hub:

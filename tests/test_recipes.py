@@ -405,6 +405,8 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         ({"box_frame": "pixels"}, "for models of Qwen's family"),
         ({"model_name_or_path": "/no/such"}, "the processor of /no/such does not load"),
         ({"config": "/no/such.yaml"}, "/no/such.yaml"),
+        ({"resume_from_checkpoint": "last"}, "holds no checkpoint to go on from"),
+        ({"resume_from_checkpoint": "/no/such"}, "there is no checkpoint /no/such"),
     ],
 )
 def test_a_wrong_option_of_sft_is_one_sentence(

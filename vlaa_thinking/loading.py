@@ -122,6 +122,21 @@ def load_processor(name: str, **options: Any) -> Any:  # noqa: ANN401 - transfor
     return processor
 
 
+def checkpoint_of(asked: str | None, out: Path | str) -> str | None:
+    """Return the checkpoint folder to go on from: `asked`, or with "last" the newest below `out`; None for none.
+
+    Raises `SetupError` where there is no such folder.
+    """
+    if asked not in ("last", "true", "True"):
+        if asked and not Path(asked).is_dir():
+            raise SetupError(f'there is no checkpoint {asked}: name its folder, or say "last"')
+        return asked
+    found = {int(path.name.rpartition("-")[2]): path for path in Path(out).glob("checkpoint-[0-9]*")}
+    if not found:
+        raise SetupError(f"{out} holds no checkpoint to go on from: leave out --resume_from_checkpoint")
+    return str(found[max(found)])
+
+
 def _commit(name: str, revision: str | None) -> str | None:
     """Ask the Hub which commit a revision is; None without a network, where only the local copy can be used."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - heavy
