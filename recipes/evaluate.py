@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> tuple[ScoreReport, float]:
 
         processor = load_processor(options.model)
         device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model: Any = AutoModelForImageTextToText.from_pretrained(options.model, dtype="auto").to(device)
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(options.model, dtype="auto")
+        model = loaded.to(device)
         frame = options.box_frame or frame_of(model.config.model_type)
         resized = seen_by(processor.image_processor)
         replies = list(by_transformers(in_frame(rows, frame), model, processor, options))
