@@ -33,7 +33,7 @@ from vlaa_thinking.errors import NoReply, SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
 from vlaa_thinking.llm import Image as Sent
 from vlaa_thinking.llm import Message, Request
-from vlaa_thinking.loading import load_rows
+from vlaa_thinking.loading import load_processor, load_rows
 from vlaa_thinking.marking import Rules
 from vlaa_thinking.record import Fault
 from vlaa_thinking.scoring import score_lines
@@ -61,10 +61,13 @@ def main(argv: Sequence[str] | None = None) -> tuple[ScoreReport, float]:
         frame, resized = options.box_frame or "unit", None
         replies = asyncio.run(by_server(in_frame(rows, frame), options))
     else:
-        from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: PLC0415 - a server needs neither
+        import torch  # noqa: PLC0415 - a server needs neither
+        from transformers import AutoModelForImageTextToText  # noqa: PLC0415
 
-        processor = AutoProcessor.from_pretrained(options.model)
-        model = AutoModelForImageTextToText.from_pretrained(options.model, dtype="auto").to(options.device)
+        processor = load_processor(options.model)
+        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(options.model, dtype="auto")
+        model = loaded.to(device)
         frame = options.box_frame or frame_of(model.config.model_type)
         resized = seen_by(processor.image_processor)
         replies = list(by_transformers(in_frame(rows, frame), model, processor, options))
@@ -110,7 +113,7 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="ask about the first so many rows")
     parser.add_argument("--server", help="the base URL of an OpenAI-compatible server")
     parser.add_argument("--api_key_env", help="the environment variable that holds the server's key")
-    parser.add_argument("--device", default="cpu", help='for transformers: "cuda", "cpu" ...')
+    parser.add_argument("--device", help="for transformers; cuda where there is one")
     parser.add_argument("--batch", type=int, default=8, help="rows at once")
     parser.add_argument("--max_new_tokens", type=int, default=800, help="the paper's limit in evaluation")
     parser.add_argument(

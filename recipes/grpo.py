@@ -38,14 +38,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import trl.rewards
-from transformers import AutoConfig, AutoProcessor
+from transformers import AutoConfig
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, TrlParser, get_peft_config, get_quantization_config
 from trl.scripts.grpo import GRPOScriptArguments
 
 from vlaa_thinking.checks.answer import Found
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, load_rows, model_card
+from vlaa_thinking.loading import Origin, checkpoint_of, load_processor, load_rows, model_card
 from vlaa_thinking.marking import text_of
 from vlaa_thinking.rewards import MixedReward, RewardModel, mixed_reward
 from vlaa_thinking.rewards.form import read_tagged
@@ -54,9 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from datasets import Dataset
-
-LAST = ("last", "true", "True")
-"""What `--resume_from_checkpoint` may be for the newest checkpoint of the output folder."""
 
 
 @dataclass
@@ -123,12 +120,16 @@ class Trainer(GRPOTrainer):
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Train, and save the model with its card; returns the trainer."""
     parser = TrlParser((Options, GRPOConfig, ModelConfig))
-    options, args, base = parser.parse_args_and_config(argv)
+    try:
+        options, args, base = parser.parse_args_and_config(argv)
+    except (OSError, ValueError) as exc:  # the file, or what its values come to
+        raise SetupError(str(exc)) from exc
     if not options.dataset_name or not base.model_name_or_path:
         raise SetupError("name a dataset (--dataset_name) and a base model (--model_name_or_path)")
+    resume = checkpoint_of(args.resume_from_checkpoint, args.output_dir)
     limits = {"max_pixels": options.max_pixels} if options.max_pixels else {}
     where = {"revision": base.model_revision, "trust_remote_code": args.trust_remote_code}
-    processor = AutoProcessor.from_pretrained(base.model_name_or_path, **where, **limits)
+    processor = load_processor(base.model_name_or_path, **where, **limits)
     frame = options.box_frame or frame_of(
         AutoConfig.from_pretrained(base.model_name_or_path, **where).model_type
     )
@@ -178,8 +179,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         "boxes": frame,
     }
     trainer.accelerator.print(f"{origin.rows:,} rows; boxes: {frame}")
-    resume = args.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=True if resume in LAST else resume)
+    trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(args.output_dir)
     trainer.create_model_card()
     if args.push_to_hub:

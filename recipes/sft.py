@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather_object
-from transformers import AutoConfig, AutoProcessor, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from trl import (
     ModelConfig,
     ScriptArguments,
@@ -48,15 +48,12 @@ from trl import (
 
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, load_rows, model_card
+from vlaa_thinking.loading import Origin, checkpoint_of, load_processor, load_rows, model_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from datasets import Dataset
-
-LAST = ("last", "true", "True")
-"""What `--resume_from_checkpoint` may be for the newest checkpoint of the output folder."""
 
 
 @dataclass
@@ -94,12 +91,16 @@ class Trainer(SFTTrainer):
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Train, and save the model with its card; returns the trainer."""
     parser = TrlParser((Options, SFTConfig, ModelConfig))
-    options, args, base = parser.parse_args_and_config(argv)
+    try:
+        options, args, base = parser.parse_args_and_config(argv)
+    except (OSError, ValueError) as exc:  # the file, or what its values come to
+        raise SetupError(str(exc)) from exc
     if not options.dataset_name or not base.model_name_or_path:
         raise SetupError("name a dataset (--dataset_name) and a base model (--model_name_or_path)")
+    resume = checkpoint_of(args.resume_from_checkpoint, args.output_dir)
     limits = {"max_pixels": options.max_pixels} if options.max_pixels else {}
     where = {"revision": base.model_revision, "trust_remote_code": args.trust_remote_code}
-    processor = AutoProcessor.from_pretrained(base.model_name_or_path, **where, **limits)
+    processor = load_processor(base.model_name_or_path, **where, **limits)
     frame = options.box_frame or frame_of(
         AutoConfig.from_pretrained(base.model_name_or_path, **where).model_type
     )
@@ -129,7 +130,6 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         peft_config=get_peft_config(base),
     )
     frozen = freeze_vision(trainer.model) if options.freeze_vision else 0
-    resume = args.resume_from_checkpoint
     rows, too_long = short_enough(trainer, rows, longest) if longest else (rows, 0)
     if options.hardest:
         rows = hardest(trainer, rows, options.hardest, use_known=bool(resume))
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     trainer.accelerator.print(
         f"{len(rows):,} of {origin.rows:,} rows; {too_long:,} were too long; boxes: {frame}"
     )
-    trainer.train(resume_from_checkpoint=True if resume in LAST else resume)
+    trainer.train(resume_from_checkpoint=resume)
     trainer.save_model(args.output_dir)
     trainer.create_model_card()
     if args.push_to_hub:

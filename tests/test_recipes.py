@@ -173,7 +173,13 @@ def test_sft_trains_on_the_hardest_rows_that_are_short_enough(
 
     perplexities = json.loads((out / "hardest.json").read_text(encoding="utf-8"))
     assert perplexities.keys() == short
+    assert [math.log(value) for value in perplexities.values()] == pytest.approx(
+        [losses[0]] * len(short),
+        rel=0.02,  # random weights find every token about as likely
+    )
     assert set(trainer.train_dataset["id"]) == set(sorted(short, key=perplexities.__getitem__)[-8:])
+    (out / "hardest.json").write_text(json.dumps(dict.fromkeys(tokens, 2.0) | {rows["id"][2]: 3.0}))
+    assert script("sft").hardest(trainer, rows, 1, use_known=True)["id"] == [rows["id"][2]]
     card = card_of(out)
     assert f"rows left out as longer than max_length: {len(rows) - len(short)}\n" in card
     assert "rows of highest perplexity under the base model: 8\n" in card
@@ -207,6 +213,9 @@ def test_sft_learns_the_completion_alone_and_cuts_no_image(qwen: Path, dataset: 
         assert row["prompt"][-1]["content"].endswith("in whole pixels of the image as you see it.")
         assert re.search(r"<answer>\[\d+, \d+, \d+, \d+\]</answer>$", row["completion"][0]["content"])
     assert "- boxes: pixels\n" in card_of(tmp_path / "out")
+    asked = ["--dataset_name", str(dataset), "--split", "train", "--limit", "4", "--max_new_tokens", "4"]
+    report, _ = script("evaluate").main([str(tmp_path / "out"), *asked])
+    assert report.total.lines == 4
 
 
 def test_sft_says_where_it_finds_no_vision_encoder() -> None:
@@ -394,6 +403,10 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         ({"dataset_revision": "v1.0.0"}, "leave out the revision v1.0.0"),
         ({"max_length": 3}, "every row is longer than 3 tokens"),
         ({"box_frame": "pixels"}, "for models of Qwen's family"),
+        ({"model_name_or_path": "/no/such"}, "the processor of /no/such does not load"),
+        ({"config": "/no/such.yaml"}, "/no/such.yaml"),
+        ({"resume_from_checkpoint": "last"}, "holds no checkpoint to go on from"),
+        ({"resume_from_checkpoint": "/no/such"}, "there is no checkpoint /no/such"),
     ],
 )
 def test_a_wrong_option_of_sft_is_one_sentence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.places import MANIFEST, hash_file
@@ -105,6 +105,36 @@ def load_rows(
         manifest=_manifest_hash(name, commit or revision) if on_hub else _hash(folder / MANIFEST),
     )
     return rows, origin
+
+
+def load_processor(name: str, **options: Any) -> Any:  # noqa: ANN401 - transformers is untyped
+    """Load the processor of a vision-language model; raises `SetupError` for what is none, or lacks a library."""
+    from transformers import AutoProcessor  # noqa: PLC0415 - heavy
+
+    try:
+        processor: Any = AutoProcessor.from_pretrained(name, **options)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, ImportError) as exc:
+        raise SetupError(
+            f"the processor of {name} does not load: {' '.join(str(exc).split())[:300]}"
+        ) from exc
+    if not hasattr(processor, "image_processor"):
+        raise SetupError(f"{name} takes no images: name a vision-language model")
+    return processor
+
+
+def checkpoint_of(asked: str | None, out: Path | str) -> str | None:
+    """Return the checkpoint folder to go on from: `asked`, or with "last" the newest below `out`; None for none.
+
+    Raises `SetupError` where there is no such folder.
+    """
+    if asked not in ("last", "true", "True"):
+        if asked and not Path(asked).is_dir():
+            raise SetupError(f'there is no checkpoint {asked}: name its folder, or say "last"')
+        return asked
+    found = {int(path.name.rpartition("-")[2]): path for path in Path(out).glob("checkpoint-[0-9]*")}
+    if not found:
+        raise SetupError(f"{out} holds no checkpoint to go on from: leave out --resume_from_checkpoint")
+    return str(found[max(found)])
 
 
 def _commit(name: str, revision: str | None) -> str | None:

@@ -8,8 +8,8 @@
 2. `recipes/sft.py` teaches a LLaVA of fresh weights the form, in few steps.
 3. `recipes/grpo.py` lets `mixed_reward` teach it the rest, on `rl/train`.
 4. `recipes/evaluate.py` reads greedy replies to `rl/validation` before and after. The best constant answer is the one
-   that is right most often on these very rows. With each row's image exchanged for the next one's, what stays right
-   is known without looking.
+   that is right most often on these very rows. Held against the next row's answer, what stays
+   right is known without looking.
 
 A seed decides the fresh weights, the order of rows and the draws; the dataset has one of its own. Settings were chosen
 on a dataset of another seed.
@@ -85,7 +85,7 @@ class Outcome:
     before: float
     after: float
     exchanged: float
-    """Right after GRPO, with the next row's image in the place of each row's own."""
+    """Replies after GRPO that are right for the next row: every row asks the same, so only the image tells them apart."""
     seconds: float
     """SFT, GRPO and the evaluations."""
     curve: list[float]
