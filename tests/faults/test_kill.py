@@ -106,7 +106,6 @@ def test_what_random_kills_repeat_was_in_flight(tmp_path: Path) -> None:
     """Twenty of them, and how they are drawn: kills.py. A busy machine is given half a second to write a reply down."""
     tally = kill_at_random(tmp_path, kills=3, seed=4, rows=24, latency=0.2, close=0.5)
     assert (tally.kills, tally.excess, tally.different) == (3, [], [])
-    assert tally.busy > 0
 
 
 @pytest.fixture(scope="module")

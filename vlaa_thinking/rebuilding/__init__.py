@@ -136,7 +136,7 @@ async def _rebuild(
             cache=answers,
             images=images,
             context=context_of(settings, images, desk.cast(settings, note)),
-            limit=None,
+            limit=edition.manifest["limit"],
             log=None,
         )
         spool = stack.enter_context(
