@@ -256,8 +256,14 @@ def test_what_names_no_call_is_told_in_a_sentence(built: Built, call: str, words
 
 def test_what_names_several_calls_is_told_in_a_sentence(tmp_path: Path, server: ChatServer) -> None:
     project = sums_project(tmp_path / "p", server.url, count=20, per_image=1)
-    source = {"reader": "table", "path": "rows.jsonl", "id": "id", "image_root": "images", "take": 2}
-    two = f"[source.sums]\n{toml(source | {'take': 16})}\n[source.more]\n{toml(source)}\n"
+    for file, first, count in (("rows.jsonl", 0, 16), ("more.jsonl", 16, 2)):
+        rows = [json.dumps(sum_row(n, image=first + n)) for n in range(count)]
+        (project.root / file).write_text("\n".join(rows))
+    source = {"reader": "table", "id": "id", "image_root": "images"}
+    two = (
+        f"[source.sums]\n{toml(source | {'path': 'rows.jsonl'})}\n"
+        f"[source.more]\n{toml(source | {'path': 'more.jsonl'})}\n"
+    )
     (project.root / "generators/1_collect.toml").write_text(two)
     write_models(project.root, server.url, sources=("sums", "more"))
     build(project, out=tmp_path / "out")

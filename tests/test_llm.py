@@ -579,24 +579,29 @@ def test_calls_of_later_steps_go_first(tmp_path: Path, server: ChatServer) -> No
     assert server.max_in_flight == 1
 
 
+def captioned_alike(body: dict[str, Any]) -> Reply:
+    return "A box." if body["model"] == "eye" else solve(body)
+
+
 def test_identical_calls_under_way_are_one(tmp_path: Path) -> None:
-    with ChatServer(solve, latency=0.2) as server:
-        project = sums_project(tmp_path / "p", server.url, count=4, per_image=4)
-        rows = [{**sum_row(0, image=0), "id": name} for name in "abcd"]
-        write_rows(project.root, rows)
+    """One question on four images that are captioned alike."""
+    with ChatServer(captioned_alike, latency=0.2) as server:
+        project = sums_project(tmp_path / "p", server.url, count=4, per_image=1)
+        write_rows(project.root, [{**sum_row(0, image=n), "id": f"{n}"} for n in range(4)])
         result = build(project, out=tmp_path / "out")
-    assert [asked["model"] for asked in server.requests] == ["eye", "mind"]
-    assert (result.calls, result.spared, result.kept) == (2, 6, 4)
+    assert Counter(asked["model"] for asked in server.requests) == {"eye": 4, "mind": 1}
+    assert (result.calls, result.spared, result.kept) == (5, 3, 4)
 
 
 def test_rows_that_share_a_lost_call_fail_together(tmp_path: Path, server: ChatServer) -> None:
     def reply(body: dict[str, Any]) -> Reply:
         time.sleep(0.05)
-        return error(500, "oops") if body["model"] == "mind" and number_in(body) == 12 else solve(body)
+        lost = body["model"] == "mind" and number_in(body) == 12
+        return error(500, "oops") if lost else captioned_alike(body)
 
     server.reply = reply
-    project = sums_project(tmp_path / "p", server.url, count=4, per_image=4)
-    rows = [sum_row(0, image=0), *({**sum_row(12, image=0), "id": name} for name in "abc")]
+    project = sums_project(tmp_path / "p", server.url, count=4, per_image=1)
+    rows = [sum_row(0, image=0), *({**sum_row(12, image=n), "id": f"{n}"} for n in (1, 2, 3))]
     write_rows(project.root, rows)
     result = build(project, out=tmp_path / "out")
     assert (result.kept, result.funnel.failed, result.exit_code) == (1, 3, 3)

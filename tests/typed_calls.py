@@ -92,7 +92,7 @@ def read(at: Source, *, path: str, limit: int = 3) -> Iterator[Row]:
         yield Row(
             id=f"{at.name}-{number}",
             image=at.root / path,
-            question="Which?",
+            question=f"Which of the {number + 2}?",
             answer="A",
             answer_type="choice",
             choices=("this", "that"),
