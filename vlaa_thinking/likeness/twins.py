@@ -31,6 +31,9 @@ LARGEST = 1024
 HELD = 256
 """The side at which images are kept at hand, in grey; some 80 KB each."""
 
+AT_HAND = 128
+"""Images that are kept at hand: 10 MB."""
+
 LOT = 64
 """Pairs that are decided between two writes."""
 
@@ -47,7 +50,7 @@ def twins(
     Some pairs come twice. `between` is called now and then, and may raise to end it: what was decided is stored.
     """
     names, table = gathered(fingerprints)
-    seen = lru_cache(512)(lambda name: _Seen(images, name))
+    seen = lru_cache(AT_HAND)(lambda name: _Seen(images, name))
     proposed = propose(table, between)
     while lot := list(islice(proposed, LOT)):
         between()
