@@ -10,6 +10,7 @@ from chat_server import ChatServer
 from sums_project import solve, sums_project
 from typer.testing import CliRunner, Result
 
+import vlaa_thinking
 from vlaa_thinking import Project, build, show
 from vlaa_thinking.cli import app
 
@@ -40,6 +41,11 @@ def test_help_of_the_cache_s_commands_has_an_example(command: str) -> None:
     assert shown.exit_code == 0
     assert f"Example: vlaa-thinking cache {command}" in shown.output
     assert {"--out", "--cache"} <= set(shown.output.split())
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.output) == (0, f"{vlaa_thinking.__version__}\n")
 
 
 def test_cache_alone_names_its_commands() -> None:

@@ -30,16 +30,23 @@ Dataset = Annotated[
 ]
 
 
-@app.callback()
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    """Image questions in, a verified reasoning dataset out: the six steps of VLAA-Thinking."""
-    if version:
+def _tell_version(wanted: bool) -> None:
+    if wanted:
         from vlaa_thinking import __version__  # noqa: PLC0415 - as everywhere here: help must be quick
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Image questions in, a verified reasoning dataset out: the six steps of VLAA-Thinking."""
 
 
 @app.command()
