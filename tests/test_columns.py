@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import typer.testing
-from datasets import Features
 from jsonschema import Draft202012Validator, FormatChecker
 from made_release import make_release
 from tampered import rows_of
 
 from vlaa_thinking import Project, build, import_release, schema
+from vlaa_thinking.arrow import arrow_schema
 from vlaa_thinking.cli import app
-from vlaa_thinking.columns import ALL, COLUMNS, features
+from vlaa_thinking.columns import ALL, COLUMNS
 from vlaa_thinking.dataset import CONFIGS
 from vlaa_thinking.edition import Edition, read_rows, schema_of
 from vlaa_thinking.errors import SetupError
@@ -48,7 +48,7 @@ def every_row(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_each_schema_is_one_and_describes_every_column(config: str) -> None:
     found: Any = schema(config)
     Draft202012Validator.check_schema(found)
-    assert list(found["properties"]) == found["required"] == list(features(config))
+    assert list(found["properties"]) == found["required"] == arrow_schema(config).names
     for name, column in found["properties"].items():
         assert column["description"].endswith("."), name
         assert len(column["description"]) > 10, name
@@ -81,7 +81,7 @@ def test_every_row_of_an_import_is_what_the_schema_says(tmp_path: Path, *, embed
 def test_the_files_columns_are_the_list_s(demo: Path) -> None:
     for config, _, files in Edition.open(demo).splits():
         for file in files:
-            assert Features.from_arrow_schema(schema_of(file)) == features(config)
+            assert schema_of(file).equals(arrow_schema(config))
 
 
 WRONG: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """What a dataset's columns are: the one list that the Parquet files, the JSON Schema and every check go by.
 
-A column's form is written in JSON Schema's own words; what `datasets` calls its features is derived from it. Where
-null may stand, the form does not say: `empty` does, config by config.
+A column's form is written in JSON Schema's own words; what Arrow and `datasets` call it is derived from it (arrow.py).
+Where null may stand, the form does not say: `empty` does, config by config.
 """
 
 from __future__ import annotations
@@ -14,10 +14,6 @@ from vlaa_thinking.record import ANSWER_TYPES
 from vlaa_thinking.settings import ALL_ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from datasets import Features
-
     from vlaa_thinking.llm import Json
 
 KEPT = ("sft", "rl")
@@ -181,13 +177,6 @@ def of(config: str) -> tuple[Column, ...]:
     return tuple(column for column in COLUMNS if config in column.configs)
 
 
-def features(config: str) -> Features:
-    """Return the typed columns of a config as `datasets` calls them, in the order in which a viewer should show them."""
-    from datasets import Features  # noqa: PLC0415 - heavy
-
-    return Features({column.name: _feature(column.form) for column in of(config)})
-
-
 def schema(config: str = "sft") -> dict[str, Json]:
     """Return the JSON Schema (draft 2020-12) of a row of a config: "sft", "rl" or "rejected".
 
@@ -220,19 +209,3 @@ def _property(column: Column, config: str) -> Json:
 def _or_null(form: Form) -> Form:
     allowed: Form = {**form, "type": [form["type"], "null"]}
     return {**allowed, "enum": [*form["enum"], None]} if "enum" in form else allowed
-
-
-def _feature(form: Mapping[str, Any]) -> Any:  # noqa: ANN401 - `datasets` has no one class of features
-    from datasets import Image, List, Value  # noqa: PLC0415 - heavy
-
-    if "contentMediaType" in form:
-        return Image()
-    match form["type"]:
-        case "array":
-            return List(_feature(form["items"]))
-        case "object":
-            return {name: _feature(field) for name, field in form["properties"].items()}
-        case kind:
-            return Value(
-                {"string": "string", "number": "float64", "integer": "int32", "boolean": "bool"}[kind]
-            )

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from vlaa_thinking.columns import DECIDED_BY, HASH_DIGITS, features
+from vlaa_thinking.arrow import CHUNKING, arrow_schema, parquet_options
+from vlaa_thinking.columns import DECIDED_BY, HASH_DIGITS
 from vlaa_thinking.figures import Figures
 from vlaa_thinking.places import MANIFEST, hash_file
 from vlaa_thinking.settings import ALL_ROLES
@@ -241,28 +242,24 @@ class _Shard:
     def __init__(self, path: Path, config: str, row_group_bytes: int) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.parquet as pq  # noqa: PLC0415
-        from datasets import config as defaults  # noqa: PLC0415
-        from datasets.arrow_writer import get_parquet_column_options  # noqa: PLC0415
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        columns = features(config)
         self.path = path
         self.rows = 0
         self.arrow_bytes = 0
         """Of the row groups that are written, or being written."""
         self._pa = pa
-        self._schema = columns.arrow_schema
-        self._names = list(columns)
-        chunking: Any = defaults.DEFAULT_CDC_OPTIONS
+        self._schema = arrow_schema(config)
+        self._names = self._schema.names
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
-            use_content_defined_chunking=chunking,
+            use_content_defined_chunking=CHUNKING,
             write_page_index=True,
-            **get_parquet_column_options(columns, self._schema),
+            **parquet_options(config),
         )
         self._writer.add_key_value_metadata(  # as `push_to_hub` does
-            {"content_defined_chunking": json.dumps(chunking)}
+            {"content_defined_chunking": json.dumps(CHUNKING)}
         )
         self._most = row_group_bytes
         self._pending: list[dict[str, Any]] = []

@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlaa_thinking.columns import ALL, features
+from vlaa_thinking.arrow import card_features
+from vlaa_thinking.columns import ALL
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
@@ -107,21 +108,10 @@ def default_config(splits: Sequence[Split]) -> str:
 
 def front_matter(text: CardText, splits: Sequence[Split]) -> str:
     """Write the YAML: configs, features and sizes of the data, and what the project says of it."""
-    from datasets import SplitDict, SplitInfo  # noqa: PLC0415 - heavy
-    from datasets.info import DatasetInfo, DatasetInfosDict  # noqa: PLC0415
-    from huggingface_hub import DatasetCardData  # noqa: PLC0415
+    from huggingface_hub import DatasetCardData  # noqa: PLC0415 - heavy
 
     names = [config for config in ALL if any(s.config == config for s in splits)]
-    infos = DatasetInfosDict()
-    for name in names:
-        mine = [s for s in splits if s.config == name]
-        infos[name] = DatasetInfo(
-            features=features(name),
-            splits=SplitDict({s.part: SplitInfo(s.part, s.arrow_bytes, s.rows) for s in mine}),
-            download_size=sum(s.bytes for s in mine),
-            dataset_size=sum(s.arrow_bytes for s in mine),
-            config_name=name,
-        )
+    infos = [_info(name, splits) for name in sorted(names)]
     data = DatasetCardData(
         configs=[_config(name, splits, default=name == names[0]) for name in names],
         pretty_name=text.pretty_name,
@@ -132,9 +122,21 @@ def front_matter(text: CardText, splits: Sequence[Split]) -> str:
         size_categories=[_size(sum(s.rows for s in splits))],
         task_categories=list(text.task_categories),
         tags=list(dict.fromkeys((*TAGS, *text.tags))),
+        dataset_info=infos if len(infos) > 1 else infos[0],
     )
-    infos.to_dataset_card_data(data)
     return str(data.to_yaml()).strip()
+
+
+def _info(name: str, splits: Sequence[Split]) -> dict[str, Any]:
+    """Tell a config's features and sizes, as `datasets` does."""
+    mine = [s for s in splits if s.config == name]
+    return {
+        "config_name": name,
+        "features": card_features(name),
+        "splits": [{"name": s.part, "num_bytes": s.arrow_bytes, "num_examples": s.rows} for s in mine],
+        "download_size": sum(s.bytes for s in mine),
+        "dataset_size": sum(s.arrow_bytes for s in mine),
+    }
 
 
 def _config(name: str, splits: Sequence[Split], *, default: bool) -> dict[str, Any]:

@@ -31,8 +31,8 @@ REPO = Path(__file__).parents[2]
 sys.path[:0] = [str(REPO)]
 
 from vlaa_thinking import Project  # noqa: E402
+from vlaa_thinking.arrow import arrow_schema  # noqa: E402
 from vlaa_thinking.cache import Cache  # noqa: E402
-from vlaa_thinking.columns import features  # noqa: E402
 from vlaa_thinking.dataset import columns, write_splits  # noqa: E402
 from vlaa_thinking.images import ImageStore  # noqa: E402
 from vlaa_thinking.record import CaptionSignals, Cue, Gold, Picture, Record, Score  # noqa: E402
@@ -192,7 +192,7 @@ def measure(place: Path, way: str) -> int:
             case _:
                 made_set: Any = datasets.Dataset.from_generator(
                     read,
-                    features=features("sft"),
+                    features=datasets.Features.from_arrow_schema(arrow_schema("sft")),
                     gen_kwargs={"place": place},
                     cache_dir=str(Path(out, "cache")),
                 )
@@ -206,7 +206,7 @@ def measure(place: Path, way: str) -> int:
 
 def read(place: Path) -> Iterator[dict[str, Any]]:
     """Give the finished rows with their images' bytes."""
-    names = [name for name in features("sft") if name != "image"]
+    names = [name for name in arrow_schema("sft").names if name != "image"]
     with (place / "rows.jsonl").open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
@@ -222,7 +222,7 @@ def write_plainly(place: Path, target: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415 - heavy
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    schema = features("sft").arrow_schema
+    schema = arrow_schema("sft")
     lot: list[dict[str, Any]] = []
     with pq.ParquetWriter(target, schema) as writer:
         for row in read(place):

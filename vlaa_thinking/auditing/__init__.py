@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.arrow import arrow_schema
 from vlaa_thinking.auditing.rows import Desk, Told
-from vlaa_thinking.columns import KEPT, features
+from vlaa_thinking.columns import KEPT
 from vlaa_thinking.dataset import root_of
 from vlaa_thinking.edition import Edition, read_rows, schema_of
 from vlaa_thinking.errors import OutputError
@@ -194,7 +195,7 @@ def _note_row(row: Mapping[str, object], told: Told, file: str, notes: _Notes) -
 
 def _wrong_columns(file: Path, config: str) -> str:
     """Say in what a file's columns differ from the schema's; "" if in nothing."""
-    wanted, found = features(config).arrow_schema, schema_of(file)
+    wanted, found = arrow_schema(config), schema_of(file)
     missing = [name for name in wanted.names if name not in found.names]
     extra = [name for name in found.names if name not in wanted.names]
     if missing or extra:
