@@ -33,9 +33,9 @@ def words(text: str) -> list[str]:
 def numbers(text: str) -> Counter[str]:
     """Count the numbers of a text, in digits or spelt in English; "one" is mostly a pronoun, and left out."""
     runs = _RUN.findall(text.lower())
-    spelt = [
-        word for run in runs if (word := run.partition("-")[0]) in _SPELT
-    ]  # "twenty-one" counts as twenty
+    spelt = [run for run in runs if run in _SPELT]
+    if "-" in text:  # "twenty-one" counts as twenty
+        spelt += [first for run in runs if "-" in run and (first := run.partition("-")[0]) in _SPELT]
     return Counter(_NUMBER.findall(text) + spelt)
 
 
@@ -45,8 +45,11 @@ def edits(before: Sequence[str], after: Sequence[str], most: int) -> int | None:
     Myers' greedy algorithm (1986), in time about len(before) + most squared: what two texts have in common costs
     next to nothing.
     """
+    if before == after:
+        return 0
     if len(set(before) ^ set(after)) > most:  # each of these words was taken out or put in
         return None
+    old, new = len(before), len(after)
     furthest = {1: 0}
     """By diagonal (place in `before` less place in `after`): how far in `before` one gets with so many edits."""
     for count in range(most + 1):
@@ -55,10 +58,10 @@ def edits(before: Sequence[str], after: Sequence[str], most: int) -> int | None:
             right = furthest.get(diagonal - 1, -2) + 1
             x = max(down, right)
             y = x - diagonal
-            while x < len(before) and y < len(after) and before[x] == after[y]:
+            while x < old and y < new and before[x] == after[y]:
                 x += 1
                 y += 1
             furthest[diagonal] = x
-            if x >= len(before) and y >= len(after):
+            if x >= old and y >= new:
                 return count
     return None
