@@ -62,7 +62,7 @@ class Counts:
 
     def role(self, name: str) -> CallCount:
         """Return the count of one role."""
-        return self.calls.setdefault(name, CallCount())
+        return self.calls.get(name) or self.calls.setdefault(name, CallCount())
 
     @property
     def made(self) -> int:

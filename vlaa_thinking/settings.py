@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -391,7 +392,15 @@ class Settings:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Put `values` in the place of `{{name}}` in one pass, so that content is never rendered again."""
-    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda name: values[name[1]], template)
+    texts = list(_parted(template))
+    texts[1::2] = [values[name] for name in texts[1::2]]
+    return "".join(texts)
+
+
+@lru_cache(maxsize=64)
+def _parted(template: str) -> tuple[str, ...]:
+    """Split a template into its texts and, between two of them each, the names of what stands there."""
+    return tuple(re.split(r"\{\{\s*(\w+)\s*\}\}", template))
 
 
 def names_in(template: str) -> list[tuple[str, int]]:

@@ -172,9 +172,10 @@ def _contrary(a: str, b: str) -> bool:
     """Tell whether an opposite ("increases", "decreases") makes the difference: they lie a few letters apart."""
     left, right = set(a.split()), set(b.split())
     only_left, only_right = left - right, right - left
-    return any(_OPPOSITE_OF.get(word, frozenset()) & only_right for word in only_left) or any(
-        prefix + word in others
+    return any(_OPPOSITE_OF[word] & only_right for word in only_left & _OPPOSITE_OF.keys()) or any(
+        word.removeprefix(prefix) in others
         for words, others in ((only_left, only_right), (only_right, only_left))
         for word in words
+        if word.startswith(_NEGATING)
         for prefix in _NEGATING
     )

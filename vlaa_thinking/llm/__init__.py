@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -122,8 +122,7 @@ class Completion:
     @cached_property
     def reply(self) -> Reply:
         """What the body says; read once by the one reader of its API."""
-        read: Callable[[bytes, int], Reply] = import_module(f"{__name__}.{self.api}").read
-        said = read(self.body, self.status)
+        said = _reader(self.api)(self.body, self.status)
         if said.text.isascii() and said.reasoning.isascii() and said.detail.isascii():
             return said
         return replace(
@@ -149,6 +148,12 @@ class Completion:
     def usage(self) -> Usage:
         """Tokens as the provider counted them."""
         return self.reply.usage
+
+
+@cache
+def _reader(api: str) -> Callable[[bytes, int], Reply]:
+    read: Callable[[bytes, int], Reply] = import_module(f"{__name__}.{api}").read
+    return read
 
 
 def _sound(text: str) -> str:

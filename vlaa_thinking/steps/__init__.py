@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlaa_thinking.llm import Image, Json, Message, Request
@@ -148,25 +149,30 @@ def unfinished(record: Record, step: str, completion: Completion) -> Record:
 
 def parse(text: str, schema: Mapping[str, Json]) -> dict[str, Any] | None:
     """Read a JSON object of the form `schema` out of a reply, code fences or not; None if there is none."""
+    _validator(schema)
+    return _read(text, id(schema))
+
+
+@lru_cache(maxsize=64)  # a reply is read where it is asked for, and again where it is made use of
+def _read(text: str, schema: int) -> dict[str, Any] | None:
     start, end = text.find("{"), text.rfind("}")
     try:
         said = json.loads(text[start : end + 1])
     except ValueError:
         return None
-    return said if isinstance(said, dict) and _validator(schema).is_valid(said) else None
+    return said if isinstance(said, dict) and _validators[schema][1].is_valid(said) else None
 
 
 _validators: dict[int, tuple[Mapping[str, Json], Validator]] = {}
 """By the schema's identity, with the schema, so that no other takes its place."""
 
 
-def _validator(schema: Mapping[str, Json]) -> Validator:
-    known = _validators.get(id(schema))
-    if known is None:
+def _validator(schema: Mapping[str, Json]) -> None:
+    """Make the schema's validator, if it is not made yet."""
+    if id(schema) not in _validators:
         import jsonschema  # noqa: PLC0415 - heavy
 
-        known = _validators[id(schema)] = (schema, jsonschema.Draft202012Validator(schema))
-    return known[1]
+        _validators[id(schema)] = (schema, jsonschema.Draft202012Validator(schema))
 
 
 def _corrected(request: Request, completion: Completion) -> Request:

@@ -18,9 +18,12 @@ def leak_in(text: str, rule: LeakRule) -> str | None:
     # Most texts hold none of the phrases, and a search for plain text is many times as fast as a pattern.
     folded = " ".join(text.lower().replace("\u2019", "'").split())
     for leaks in rule.language.values():
-        phrases, unless = _held(leaks.phrases, folded), _held(leaks.unless, folded)
-        meant = [m.span() for m in _pattern(unless, leaks.match).finditer(text)] if phrases and unless else []
-        for hit in _pattern(phrases, leaks.match).finditer(text) if phrases else ():
+        phrases = _held(leaks.phrases, folded)
+        if not phrases:
+            continue
+        unless = _held(leaks.unless, folded)
+        meant = [m.span() for m in _pattern(unless, leaks.match).finditer(text)] if unless else []
+        for hit in _pattern(phrases, leaks.match).finditer(text):
             if not any(start <= hit.start() and hit.end() <= end for start, end in meant):
                 return hit[0]
     return None
@@ -28,7 +31,7 @@ def leak_in(text: str, rule: LeakRule) -> str | None:
 
 def _held(phrases: tuple[str, ...], folded: str) -> tuple[str, ...]:
     """Leave out the phrases that a text cannot hold."""
-    return tuple(phrase for stem, phrase in _stems(phrases) if stem in folded)
+    return tuple([phrase for stem, phrase in _stems(phrases) if stem in folded])
 
 
 @lru_cache(maxsize=32)

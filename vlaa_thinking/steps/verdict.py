@@ -53,7 +53,9 @@ async def by_rule(record: Record, said: str, ctx: Context) -> Score:
     """Run the check of the record's answer type; what math's fast paths leave open goes to a thread."""
     verifier = ctx.settings.verifiers[record.gold.answer_type]
     check = ctx.checks[record.gold.answer_type]
-    gold = replace(record.gold, tolerance=verifier.tolerance)
+    gold = record.gold
+    if gold.tolerance != verifier.tolerance:
+        gold = replace(gold, tolerance=verifier.tolerance)
     try:
         score: Any = math.exact(said, gold) if check is math.check else check(said, gold)
         if score is None and check is math.check:
