@@ -12,6 +12,7 @@ import pytest
 from chat_server import ChatServer, Reply
 from messages_server import MessagesServer
 from sums_project import number_in, solve, sums_project
+from virtual_time import VirtualTimeLoop
 
 from vlaa_thinking import Completion, Request, build
 from vlaa_thinking.errors import ModelError, Transient
@@ -105,6 +106,21 @@ def test_what_an_endpoint_takes_is_found(refusal_takes: float) -> None:
         assert taken < 25
 
     asyncio.run(run())
+
+
+def test_what_an_endpoint_takes_is_made_use_of() -> None:
+    """Its 429s come at once, so that the places above what it takes could make many attempts a reply."""
+
+    async def run() -> tuple[float, Endpoint]:
+        endpoint = Endpoint(32, refusal_takes=REPLY_TAKES / 50)
+        await ask_until_answered(Limited(endpoint, 64), 8000, callers=192, each=lambda: None)
+        return asyncio.get_running_loop().time(), endpoint
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        span, endpoint = runner.run(run())
+    ideal = 8000 * REPLY_TAKES / 32
+    assert span < 1.1 * ideal
+    assert endpoint.refused < 0.12 * endpoint.answered
 
 
 def test_a_few_429s_cost_no_concurrency() -> None:

@@ -5,6 +5,10 @@ trip were turned away for their rate, and grows by one a round trip otherwise: a
 no concurrency, and an endpoint that takes 32 is found in a few round trips. The gate closes for everyone only when
 all attempts of a round trip were turned away, or when the server says that nothing is left. 429s may come faster than
 replies: while a call still runs that was there when the round trip's first one ended, it may be answered.
+
+A 429 also comes faster than a reply, so that a place above what the endpoint takes would burn through dozens of
+attempts in a round trip. The first is put down to chance; where the next call in that place is turned away as well,
+the place rests until a reply would have come. So the places above make an attempt a round trip each, as all others do.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vlaa_thinking.counts import STEP_NAMES
 from vlaa_thinking.errors import ModelError, Transient, Uncharged
@@ -36,8 +40,18 @@ CATCHING_UP = 0.1
 
 _RANK = {name: rank for rank, name in enumerate(STEP_NAMES)}
 
-_Entry = tuple[int, float]
-"""Of a call that was let in: the round trip that it began in, and the tokens that were reserved for it."""
+
+class _Entry(NamedTuple):
+    """A call that was let in."""
+
+    round: int
+    """The round trip that it began in."""
+    began: float
+    """By the event loop's clock."""
+    reserved: float
+    """Tokens."""
+    doubtful: bool
+    """Whether the call before it in this place was turned away."""
 
 
 class Limited:
@@ -56,6 +70,12 @@ class Limited:
         self._starts = Pace(rpm, slack=CATCHING_UP) if rpm else None
         self._tokens = tokens
         self._in_flight = 0
+        self._resting = 0
+        """Places that nobody is let into for a while."""
+        self._doubtful = 0
+        """Free places whose last call was turned away."""
+        self._reply_takes: float | None = None
+        """Seconds, on average over the last dozen or so."""
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[_Entry], Request]] = []
         self._closed_until = 0.0
@@ -79,16 +99,17 @@ class Limited:
 
     async def __call__(self, request: Request, /) -> Completion:
         """Answer one request when there is room."""
-        began, reserved = await self._enter(request)
+        entry = await self._enter(request)
         turned_away: Transient | None = None
         try:
             completion = await self._inner(request)
             if self._tokens:
-                self._tokens.settle(request, reserved, completion)
+                self._tokens.settle(request, entry.reserved, completion)
+            self._note_time(self._since(entry))
         except Transient as exc:
             turned_away = exc if exc.rate_limited else None
             if self._tokens and isinstance(exc, Uncharged):
-                self._tokens.give_back(reserved)
+                self._tokens.give_back(entry.reserved)
             raise
         except ModelError:
             self._stopping = True  # the build ends: nobody is let in behind this call
@@ -96,7 +117,7 @@ class Limited:
         else:
             return completion
         finally:
-            self._leave(began, turned_away)
+            self._leave(entry, turned_away)
 
     async def drain(self, seconds: float) -> None:
         """Let nothing new in, and wait for the calls in flight, at most so long."""
@@ -119,23 +140,42 @@ class Limited:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():  # let in at the very moment it was cancelled
-                began, reserved = place.result()
-                self._older -= began < self._round
+                entry = place.result()
+                self._older -= entry.round < self._round
                 if self._tokens:
-                    self._tokens.give_back(reserved)
+                    self._tokens.give_back(entry.reserved)
+                self._doubtful += entry.doubtful
                 self._give_back()
             raise
 
-    def _leave(self, began: int, turned_away: Transient | None) -> None:
+    def _since(self, entry: _Entry) -> float:
+        return asyncio.get_running_loop().time() - entry.began
+
+    def _note_time(self, took: float) -> None:
+        self._reply_takes = took if self._reply_takes is None else 0.9 * self._reply_takes + 0.1 * took
+
+    def _leave(self, entry: _Entry, turned_away: Transient | None) -> None:
         if self._finished == 0:
             self._round += 1
             self._older = self._in_flight
-        self._older -= began < self._round
+        self._older -= entry.round < self._round
         self._finished += 1
         self._turned_away += turned_away is not None
         if self._finished >= self._limit - 0.5:
             self._end_round_trip(turned_away)
+        if turned_away is not None:
+            rest = (self._reply_takes or 0.0) - self._since(entry) if entry.doubtful else 0.0
+            if rest > 0:
+                self._resting += 1
+                asyncio.get_running_loop().call_later(rest, self._rested)
+            else:
+                self._doubtful += 1
         self._give_back()
+
+    def _rested(self) -> None:
+        self._resting -= 1
+        self._doubtful += 1
+        self._admit()
 
     def _end_round_trip(self, turned_away: Transient | None) -> None:
         share = self._turned_away / self._finished
@@ -151,7 +191,7 @@ class Limited:
 
     def _open(self) -> bool:
         """Say whether one more call may start now; if time alone forbids it, see to being woken."""
-        if self._stopping or self._in_flight >= int(self._limit):
+        if self._stopping or self._in_flight + self._resting >= int(self._limit):
             return False
         loop = asyncio.get_running_loop()
         rest: float = getattr(self._inner, "rest_until", 0.0)
@@ -175,12 +215,13 @@ class Limited:
     def _take(self, request: Request) -> _Entry:
         self._in_flight += 1
         self._idle.clear()
-        reserved = 0.0
+        now = asyncio.get_running_loop().time()
         if self._starts:
-            self._starts.take(1, asyncio.get_running_loop().time())
-        if self._tokens:
-            reserved = self._tokens.reserve(request, asyncio.get_running_loop().time())
-        return self._round, reserved
+            self._starts.take(1, now)
+        reserved = self._tokens.reserve(request, now) if self._tokens else 0.0
+        doubtful = self._doubtful > 0
+        self._doubtful -= doubtful
+        return _Entry(self._round, now, reserved, doubtful)
 
     def _give_back(self) -> None:
         self._in_flight -= 1
