@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.errors import ProjectError
@@ -20,6 +21,7 @@ _BREAKS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
+@lru_cache(maxsize=4)  # a build reads it before it pays for anything, and again for its card
 def read_template(source: str, file: str) -> Template:
     """Read a card's template; raises `ProjectError` where it is not one.
 
