@@ -1,8 +1,8 @@
 """How many calls of a model are in flight: as many as it takes, no more than the user allows.
 
-The limit shrinks (x 0.7, at most once a round trip) only when more than a fifth of the attempts of the last round
-trip were turned away for their rate, and grows by one a round trip otherwise: a steady few per cent of 429s cost
-no concurrency, and an endpoint that takes 32 is found in a few round trips. The gate closes for everyone only when
+The limit shrinks (x 0.7 or to what was answered, whichever is more, at most once a round trip) only when more than a
+fifth of the attempts of the last round trip were turned away for their rate, and grows by one a round trip otherwise:
+a steady few per cent of 429s cost no concurrency, and an endpoint that takes 32 is found in a few round trips. The gate closes for everyone only when
 all attempts of a round trip were turned away, or when the server says that nothing is left. 429s may come faster than
 replies: while a call still runs that was there when the round trip's first one ended, it may be answered.
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.llm.pace import Tokens
 
 SHRINK = 0.7
-"""What is left of the limit after a round trip with too many 429s."""
+"""What is left of the limit after a round trip with too many 429s, unless more than that were answered in it."""
 
 TOO_MANY = 0.2
 """The share of a round trip's attempts that may be turned away before the limit shrinks."""
@@ -180,7 +180,7 @@ class Limited:
     def _end_round_trip(self, turned_away: Transient | None) -> None:
         share = self._turned_away / self._finished
         if share > TOO_MANY:
-            self._limit = max(1.0, self._limit * SHRINK)
+            self._limit = max(1.0, self._limit * SHRINK, float(self._finished - self._turned_away))
         else:
             self._limit = min(float(self._most), self._limit + 1)
         if share == 1 and turned_away is not None and self._older == 0:
