@@ -19,6 +19,9 @@ from urllib.parse import parse_qs, urlsplit
 from chat_server import ChatServer, Reply, say_hello
 from messages_server import MessagesServer
 
+BATCH: dict[str, Any] = {"mode": "batch", "batch": {"age": 0.1, "every": 0.02}}
+"""A model in batch mode, impatient for tests."""
+
 End = Literal["ended", "expired", "cancelled", "failed"]
 
 
@@ -51,8 +54,12 @@ class Batches:
         """Called when a batch is made, before its maker hears of it."""
         self.share = 1.0
         """The share of an expired or cancelled batch that was worked on."""
+        self.broken: list[Literal["before", "after"]] = []
+        """For each batch that comes: whether its maker gets a 500 before it is made, or after."""
         self.charged: list[str] = []
         """The requests that were worked on in batches, without their custom_id: what is paid for."""
+        self.usage: list[dict[str, Any]] = []
+        """The usage of each of them."""
         self._files: dict[str, bytes] = {}
         self._lock2 = threading.RLock()
 
@@ -76,8 +83,21 @@ class Batches:
             status, _, said = self.answer(body, {})  # type: ignore[attr-defined]
             if status == 200:
                 self.charged.append(json.dumps(body, sort_keys=True))
+                self.usage.append(json.loads(said)["usage"])
             batch.results[line["custom_id"]] = {"status": status, "body": json.loads(said)}
         batch.state = end
+
+    def made(self, lines: list[dict[str, Any]], metadata: dict[str, str]) -> tuple[int, Any]:
+        """Make a batch, and tell of it unless the server is broken."""
+        broken = self.broken.pop(0) if self.broken else None
+        if broken == "before":
+            return 500, {"error": {"message": "broken"}}
+        held = self.add(lines, metadata)
+        return (500, {"error": {"message": "broken"}}) if broken else (200, self.told(held))
+
+    def told(self, held: Held) -> dict[str, Any]:
+        """Tell how far a batch is, in the API's form."""
+        raise NotImplementedError
 
     def add(self, lines: list[dict[str, Any]], metadata: dict[str, str]) -> Held:
         """Make a batch."""
@@ -132,7 +152,7 @@ class OpenAIBatchServer(Batches, ChatServer):
                 assert asked["endpoint"] == "/v1/chat/completions"
                 lines = [json.loads(line) for line in self._files[asked["input_file_id"]].splitlines()]
                 assert all(line["url"] == "/v1/chat/completions" for line in lines)
-                return 200, self.told(self.add(lines, asked["metadata"]))
+                return self.made(lines, asked["metadata"])
             case "GET", ["batches"]:
                 self.lists += 1
                 page, more = _page(url, self.batches, "after")
@@ -195,7 +215,7 @@ class AnthropicBatchServer(Batches, MessagesServer):
                         "type": "error",
                         "error": {"type": "request_too_large", "message": "too large"},
                     }
-                return 200, self.told(self.add(json.loads(body)["requests"], {}))
+                return self.made(json.loads(body)["requests"], {})
             case "GET", ["batches"]:
                 self.lists += 1
                 page, more = _page(url, self.batches, "after_id")

@@ -9,6 +9,10 @@ STEP_NAMES = ("collect", "caption", "distill", "rewrite", "verify", "curate")
 """The six steps, in order."""
 
 
+GATHERING = "gathering"
+"""The state of requests that wait until there are enough for a batch."""
+
+
 @dataclass(slots=True)
 class StepCount:
     """How many rows one step has seen."""

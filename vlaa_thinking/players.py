@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from vlaa_thinking.batches.account import Account, Asker
+from vlaa_thinking.batches.account import Account, Asker, service_of
 from vlaa_thinking.cache import Address, canonical, key_of
 from vlaa_thinking.errors import ModelError, NoReply, SetupError
 from vlaa_thinking.images import resize_policy
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
-    from vlaa_thinking.batches import Service
     from vlaa_thinking.batches.courier import Courier
     from vlaa_thinking.batches.journal import Journal
     from vlaa_thinking.cache import Cache
@@ -199,17 +198,6 @@ def _took(cache: Cache, who: str, request: Request, limit: str) -> bool:
     return any(form(said["params"], said["schema"]) == wanted for said in asked)
 
 
-def service(name: str, model: Model, key: str) -> Service:
-    """Make the batch endpoint of a model's provider; its SDK is imported at the first call."""
-    if model.api == "anthropic":
-        from vlaa_thinking.batches.anthropic import AnthropicBatches  # noqa: PLC0415
-
-        return AnthropicBatches(name, model, key)
-    from vlaa_thinking.batches.openai import OpenAIBatches  # noqa: PLC0415
-
-    return OpenAIBatches(name, model, key)
-
-
 def _batched(live: LLM, asker: Asker, address: Address, table: Table, journal: Journal) -> LLM:
     """Put a courier of batches beside a model's live nest, where it is in batch mode or batches of it are under way."""
     from vlaa_thinking.batches.batched import Batched  # noqa: PLC0415
@@ -225,7 +213,7 @@ def _batched(live: LLM, asker: Asker, address: Address, table: Table, journal: J
             asker=asker,
             who=who,
             price=price_of(model, "batch"),
-            service=service(asker.name, model, asker.endpoint.key),
+            service=service_of(asker.name, model, asker.endpoint.key),
             journal=journal,
             cache=table.cache,
             counts=table.counts,

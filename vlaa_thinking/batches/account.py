@@ -52,3 +52,14 @@ class Account:
     def model(self) -> Model:
         """How its batches are made."""
         return self.asker.model
+
+
+def service_of(name: str, model: Model, key: str) -> Service:
+    """Make the batch endpoint of a model's provider; its SDK is imported at the first call."""
+    if model.api == "anthropic":
+        from vlaa_thinking.batches.anthropic import AnthropicBatches  # noqa: PLC0415
+
+        return AnthropicBatches(name, model, key)
+    from vlaa_thinking.batches.openai import OpenAIBatches  # noqa: PLC0415
+
+    return OpenAIBatches(name, model, key)

@@ -17,7 +17,7 @@ from vlaa_thinking.batches.finding import Finder
 from vlaa_thinking.batches.journal import Batch, Entry
 from vlaa_thinking.batches.results import Results
 from vlaa_thinking.batches.tray import Call, Tray
-from vlaa_thinking.counts import BatchCount
+from vlaa_thinking.counts import GATHERING, BatchCount
 from vlaa_thinking.errors import ModelError, NoReply, Transient, Uncharged, VlaaError
 from vlaa_thinking.llm.budget import most_of
 from vlaa_thinking.llm.wrap import between_tries
@@ -66,6 +66,7 @@ class Courier:
         self._most_bytes = self._rule.bytes
         self._full = False
         """Whether the account has no room before one of its batches ends."""
+        self._began = time.time()
         self._looked = 0.0
         self._task: asyncio.Task[None] | None = None
         self._fault: BaseException | None = None
@@ -291,7 +292,7 @@ class Courier:
         self._full = full and bool(self._open)
         if full and not self._full:  # even alone it is too much
             self._most_bytes = max(1, batch.bytes // 2)
-        if seen.fault and not full:
+        if seen.fault and not full and batch.intended >= self._began:
             raise ModelError(
                 f'the batch endpoint of the model "{self._at.name}" turned a batch down: {seen.fault}; nothing of it '
                 "is charged"
@@ -299,7 +300,7 @@ class Courier:
         if taken.fault is not None:
             raise taken.fault
         hopeless = full and batch.requests == 1 and not self._full
-        self._release(held, seen.fault if hopeless else None if full else taken.why)
+        self._release(held, seen.fault if hopeless else None if seen.fault else taken.why)
 
     def _release(self, keys: Sequence[bytes], why: str | None) -> None:
         """Let what has no answer go with another batch; with `why`, it counts as a try."""
@@ -359,5 +360,5 @@ class Courier:
             roles = ", ".join(sorted({call.request.role for call in self._tray}))
             since = time.time() - self._tray.oldest
             counts[name] = BatchCount(
-                model=name, roles=roles, state="gathering", since=since, requests=len(self._tray)
+                model=name, roles=roles, state=GATHERING, since=since, requests=len(self._tray)
             )
