@@ -118,6 +118,12 @@ class ChatServer:
             case str():
                 return 200, {}, _encoded(self.form(request, {"content": reply}, number))
 
+    def other(
+        self, _method: str, url: str, _headers: dict[str, str], _body: bytes
+    ) -> tuple[int, dict[str, Any] | str]:
+        """Answer what is no call of a model."""
+        return 404, _error(f"no such path: {url}")
+
     def form(self, request: dict[str, Any], message: dict[str, Any], number: int) -> dict[str, Any]:
         """Put a hook's message into the API's form."""
         return _completion(request, message, number)
@@ -171,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         assert isinstance(self.server, _Server)
         if self.path != self.server.chat.path:
-            self._send(404, {}, _encoded(_error(f"no such path: {self.path}")))
+            self._other(body)
             return
         try:
             request = json.loads(body)
@@ -181,7 +187,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(*self.server.chat.answer(request, dict(self.headers.items())))
 
     def do_GET(self) -> None:
-        self._send(404, {}, _encoded(_error(f"no such path: {self.path}")))
+        self._other(b"")
+
+    def _other(self, body: bytes) -> None:
+        assert isinstance(self.server, _Server)
+        chat = self.server.chat
+        status, said = chat.other(self.command, self.path, dict(self.headers.items()), body)
+        self._send(status, {}, _encoded(said))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
         """Keep quiet."""

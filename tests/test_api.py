@@ -17,7 +17,9 @@ from vlaa_thinking.errors import SetupError
 NAMES = [
     "LLM",
     "Audit",
+    "BatchFacts",
     "BuildResult",
+    "BuildStatus",
     "CacheLine",
     "CacheStats",
     "Completion",
@@ -68,6 +70,7 @@ NAMES = [
     "score",
     "show",
     "show_source",
+    "status",
 ]
 """In ruff's order: constants, classes, functions."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlaa_thinking.auditing import Audit, Finding, audit
+    from vlaa_thinking.batches.overview import BatchFacts, BuildStatus, status
     from vlaa_thinking.catalogue import SourceFacts, SourceSample, list_sources, show_source
     from vlaa_thinking.columns import schema
     from vlaa_thinking.differing import Diff, diff
@@ -32,7 +33,9 @@ __version__ = "0.1.0"
 __all__ = [
     "LLM",
     "Audit",
+    "BatchFacts",
     "BuildResult",
+    "BuildStatus",
     "CacheLine",
     "CacheStats",
     "Completion",
@@ -83,10 +86,12 @@ __all__ = [
     "score",
     "show",
     "show_source",
+    "status",
 ]
 
 _HOMES = {
     "auditing": ("Audit", "Finding", "audit"),
+    "batches.overview": ("BatchFacts", "BuildStatus", "status"),
     "catalogue": ("SourceFacts", "SourceSample", "list_sources", "show_source"),
     "columns": ("schema",),
     "differing": ("Diff", "diff"),

@@ -125,6 +125,29 @@ def plan(
 
 
 @app.command()
+def status(
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The dataset folder that is being built.")
+    ] = Path("vlaa-dataset"),
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no provider: as the last build saw it.")
+    ] = False,
+) -> None:
+    """Say how far a build's batches are, and what to do next.
+
+    Example: vlaa-thinking status my-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import status as ask_status  # noqa: PLC0415
+    from vlaa_thinking.batches.display import tell_status  # noqa: PLC0415
+
+    with _told():
+        found = ask_status(out, offline=offline)
+    tell_status(found, Console())
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if need be.")],
 ) -> None:

@@ -9,6 +9,10 @@ STEP_NAMES = ("collect", "caption", "distill", "rewrite", "verify", "curate")
 """The six steps, in order."""
 
 
+GATHERING = "gathering"
+"""The state of requests that wait until there are enough for a batch."""
+
+
 @dataclass(slots=True)
 class StepCount:
     """How many rows one step has seen."""
@@ -46,6 +50,20 @@ class CallCount:
 
 
 @dataclass(slots=True)
+class BatchCount:
+    """How far one batch is, or the requests that are gathered for the next one."""
+
+    model: str
+    roles: str
+    state: str
+    since: float
+    """Since when it is there, in seconds since the epoch."""
+    requests: int
+    done: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
 class Counts:
     """The counts of one build."""
 
@@ -54,6 +72,12 @@ class Counts:
     """By role."""
     retries: int = 0
     """Attempts that ended without a reply and were made again."""
+    asking: int = 0
+    """Live calls under way, those that wait to be tried again among them."""
+    reading: bool = False
+    """Whether rows are being read that may begin at once."""
+    batches: dict[str, BatchCount] = field(default_factory=dict[str, BatchCount])
+    """Batches under way, by their id in this build's journal; what is gathered, by its model's name."""
     expected: int | None = None
     """Rows that will come, once that is known or can be estimated."""
     stopping: bool = False
@@ -63,6 +87,12 @@ class Counts:
     def role(self, name: str) -> CallCount:
         """Return the count of one role."""
         return self.calls.get(name) or self.calls.setdefault(name, CallCount())
+
+    @property
+    def moves(self) -> tuple[int, ...]:
+        """A value that changes whenever a row goes on."""
+        steps = ((s.under_way, s.done, s.dropped, s.failed) for s in self.steps.values())
+        return (self.made, self.spared, *(n for step in steps for n in step))
 
     @property
     def made(self) -> int:

@@ -8,10 +8,12 @@ import re
 import time
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from vlaa_thinking.counts import GATHERING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
 
+MOST_BATCHES = 12
+"""Batches that are shown one by one."""
+
 NEAR = 0.1
 """How near a plan should come to what a build then costs: where it does not, a larger sample is proposed."""
 
@@ -37,7 +42,9 @@ C = TypeVar("C")
 class Drawing(Generic[C]):
     """A live display of counts; plain lines where there is no terminal."""
 
-    def __init__(self, console: Console, table: Callable[[C], Table], line: Callable[[C], Text]) -> None:
+    def __init__(
+        self, console: Console, table: Callable[[C], RenderableType], line: Callable[[C], Text]
+    ) -> None:
         """Draw a table and a line on `console`; the line alone where there is no terminal."""
         self._console = console
         self._table = table
@@ -77,7 +84,7 @@ class Progress(Drawing["Counts"]):
         super().__init__(console, _steps, _line)
 
 
-def _steps(counts: Counts) -> Table:
+def _steps(counts: Counts) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column("step", no_wrap=True)
     for name in ("done", "under way", "dropped", "failed"):
@@ -85,6 +92,23 @@ def _steps(counts: Counts) -> Table:
     for name, step in counts.steps.items():
         if name != "curate":
             table.add_row(name, *map(_count, (step.done, step.under_way, step.dropped, step.failed)))
+    return Group(table, Text(""), _batches(counts)) if counts.batches else table
+
+
+def _batches(counts: Counts) -> Table:
+    """Show each batch's state and age, the latest last."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for name in ("batch of", "roles", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("age", "done", "failed", "of"):
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = list(counts.batches.values())
+    for batch in shown[-MOST_BATCHES:]:
+        numbers = map(_count, (batch.done, batch.failed, batch.requests))
+        words = (batch.model, batch.roles, batch.state)
+        table.add_row(*map(Text, words), clock(max(0.0, time.time() - batch.since)), *numbers)
+    if len(shown) > MOST_BATCHES:
+        table.add_row(f"and {len(shown) - MOST_BATCHES:,} older ones")
     return table
 
 
@@ -96,6 +120,11 @@ def _line(counts: Counts) -> Text:
         parts.append(f"{_money(counts.spent, counts.unpriced)} spent, {_money(counts.saved, 0)} saved")
     if counts.retries:
         parts.append(f"{counts.retries:,} tried again")
+    sent = [batch for batch in counts.batches.values() if batch.state != GATHERING]
+    if sent:
+        requests = sum(batch.requests for batch in sent)
+        oldest = clock(max(0.0, time.time() - min(batch.since for batch in sent)))
+        parts.append(f"{len(sent):,} batches of {requests:,} requests under way, the oldest for {oldest}")
     parts.append(f"{clock(counts.seconds)} elapsed")
     if counts.stopping:
         parts.append("stopping: waiting for replies under way, Ctrl-C again ends at once")
@@ -191,16 +220,27 @@ def foretell(plan: Plan, console: Console) -> None:
     table.add_column("step", no_wrap=True)
     for name in ("calls", "answered", "tokens in", "out", "low", "expected", "high"):
         table.add_column(name, justify="right", no_wrap=True)
+    beside = any(step.batch is not None for step in plan.steps)
+    for name in ("live", "batch") if beside else ():
+        table.add_column(name, justify="right", no_wrap=True)
     for step in plan.steps:
         tokens = (_short(step.input_tokens), _short(step.output_tokens))
         dollars = (_dollars(step.low), _dollars(step.expected), _dollars(step.high))
-        table.add_row(step.step, f"{step.calls:,.0f}", f"{step.cached:,}", *tokens, *dollars)
+        ways = (_dollars(step.live), "-" if step.batch is None else _dollars(step.batch)) if beside else ()
+        table.add_row(step.step, f"{step.calls:,.0f}", f"{step.cached:,}", *tokens, *dollars, *ways)
     calls, answered = sum(s.calls for s in plan.steps), sum(s.cached for s in plan.steps)
     dollars = (_dollars(plan.low), _dollars(plan.expected), _dollars(plan.high))
-    table.add_row("in all", f"{calls:,.0f}", f"{answered:,}", "", "", *dollars)
+    ways = (_dollars(plan.live), _dollars(plan.batch)) if beside else ()
+    table.add_row("in all", f"{calls:,.0f}", f"{answered:,}", "", "", *dollars, *ways)
     console.print(table)
     say = sayer(console)
     say("")
+    if beside:
+        batched = [step.step for step in plan.steps if step.by_batch]
+        how = (
+            f"{', '.join(batched)} in batches" if batched else 'all steps live (`mode = "batch"` is cheaper)'
+        )
+        say(f"Expected is with {how}, as generators/models.toml has it.")
     if plan.spent:
         say(
             f"${plan.spent:,.4f} was spent on the sample; its answers are kept and cost nothing in the build."

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vlaa_thinking.batches.journal import Journal
 from vlaa_thinking.certainty import Foretold, half_width, student
 from vlaa_thinking.errors import SetupError
 from vlaa_thinking.pipeline import walk
 from vlaa_thinking.prices import price_of
 from vlaa_thinking.result import Run
+from vlaa_thinking.settings import MOST_IN_A_BATCH
 from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.stop import run_to_end
 from vlaa_thinking.survey import Stratum, Survey, Way, look_over
@@ -60,8 +63,14 @@ class PlanStep:
     output_tokens: float
     low: float | None
     expected: float | None
-    """US dollars; None where the model's price is not known."""
+    """US dollars, as the model is called; None where its price is not known."""
     high: float | None
+    live: float | None = None
+    """US dollars expected if every call is live; None where the price is not known."""
+    batch: float | None = None
+    """US dollars expected if they go in batches; None where the price is not known, or there are none."""
+    by_batch: bool = False
+    """Whether the model is in batch mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +99,16 @@ class Plan:
         return _sum([s.expected for s in self.steps])
 
     @property
+    def live(self) -> float | None:
+        """US dollars expected if every call is live; None where a price is not known."""
+        return _sum([s.live for s in self.steps])
+
+    @property
+    def batch(self) -> float | None:
+        """US dollars expected with batches wherever there are any; None where a price is not known."""
+        return _sum([s.live if s.batch is None else s.batch for s in self.steps])
+
+    @property
     def high(self) -> float | None:
         """US dollars at the most."""
         if self.spread is None or self.expected is None:
@@ -116,7 +135,7 @@ def plan(
     """Say what `build` with the same arguments will ask and cost.
 
     `sample` rows are really run first (their answers are kept, and cost nothing later); 0 spends nothing and
-    needs no key. Raises `SetupError` as `build` does.
+    needs no key. The sample is asked live, whatever the mode of its models. Raises `SetupError` as `build` does.
     """
     options = Options(
         project=project,
@@ -132,7 +151,9 @@ def plan(
 
 
 async def _plan(options: Options, sample: int) -> Plan:
-    async with made_ready(options, calls=sample > 0) as setup:
+    async with made_ready(options, calls=sample > 0, batches=False) as setup:
+        if sample:
+            _refuse_open_batches(setup)
         survey = await look_over(setup, sample)
         if survey.rows == 0:
             raise SetupError("the sources gave no rows: see the paths in generators/1_collect.toml")
@@ -142,6 +163,16 @@ async def _plan(options: Options, sample: int) -> Plan:
         if survey.chosen:
             survey = await look_over(setup, 0)
         return _foretell(setup, survey)
+
+
+def _refuse_open_batches(setup: Setup) -> None:
+    """Refuse a sample whose rows may be in batches that have been sent: it would wait for them, or pay twice."""
+    with closing(Journal(setup.places.batches)) as journal:
+        waiting = sum(batch.ended is None for batch in journal.batches())
+    if waiting:
+        raise SetupError(
+            f"{waiting} batches of this build are under way: plan without --sample, or build first to take them in"
+        )
 
 
 async def _run_sample(setup: Setup, chosen: list[Record]) -> None:
@@ -258,9 +289,13 @@ def _usual(setup: Setup, step: str) -> tuple[float, float, float]:
 
 def _step(setup: Setup, survey: Survey, step: str, total: list[float]) -> PlanStep:
     calls, tokens_in, tokens_out, variance = total
-    role = setup.settings.prompts[step].head.role
-    price = _price(setup, step)
-    expected = 0.0 if calls == 0 else None if price is None else price.of(tokens_in, tokens_out)
+    player = setup.context.players[setup.settings.prompts[step].head.role]
+    model = player.model
+
+    def costs(price: Price | None) -> float | None:
+        return 0.0 if calls == 0 else None if price is None else price.of(tokens_in, tokens_out)
+
+    expected = costs(price_of(model))
     low = high = expected
     if expected:
         guessed = _sampled(survey) < 2
@@ -269,7 +304,7 @@ def _step(setup: Setup, survey: Survey, step: str, total: list[float]) -> PlanSt
         high = expected * GUESS if guessed else expected + spread
     return PlanStep(
         step=step,
-        model=setup.context.players[role].name,
+        model=player.name,
         calls=calls,
         cached=survey.cached[step],
         input_tokens=tokens_in,
@@ -277,6 +312,9 @@ def _step(setup: Setup, survey: Survey, step: str, total: list[float]) -> PlanSt
         low=low,
         expected=expected,
         high=high,
+        live=costs(price_of(model, "live")),
+        batch=costs(price_of(model, "batch")) if model.api in MOST_IN_A_BATCH else None,
+        by_batch=model.mode == "batch",
     )
 
 

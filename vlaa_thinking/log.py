@@ -133,6 +133,13 @@ class Logged:
         )
 
 
+def note_attempt() -> None:
+    """Count an attempt of the call that is noted, if one is."""
+    call = _call.get(None)
+    if call is not None:
+        call.attempts += 1
+
+
 class Attempted:
     """Count the attempts of the call that is noted; to be put inside whatever tries again."""
 
@@ -142,5 +149,5 @@ class Attempted:
 
     async def __call__(self, request: Request, /) -> Completion:
         """Make one attempt."""
-        _call.get().attempts += 1
+        note_attempt()
         return await self._inner(request)

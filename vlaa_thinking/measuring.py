@@ -16,7 +16,7 @@ from vlaa_thinking.dataset import CONFIGS
 from vlaa_thinking.errors import NoReply, OutputError, SetupError
 from vlaa_thinking.figures import spread_of_rates
 from vlaa_thinking.marking import gold_of
-from vlaa_thinking.pipeline import WINDOW, first_failure, watched
+from vlaa_thinking.pipeline import first_failure, watched
 from vlaa_thinking.places import MANIFEST, Places
 from vlaa_thinking.project import Project
 from vlaa_thinking.record import Picture, Record
@@ -131,7 +131,7 @@ async def _measure_all(setup: Setup, limit: int | None) -> list[dict[str, Any] |
     prompt = replace(setup.settings.prompts["curate"], system="{{system}}", user="{{question}}")
     settings = replace(setup.settings, prompts={**setup.settings.prompts, "curate": prompt})
     context = replace(setup.context, settings=settings)
-    room = asyncio.Semaphore(WINDOW * context.players["policy"].model.max_concurrency)
+    room = asyncio.Semaphore(context.players["policy"].model.room)
     lines: list[dict[str, Any] | None] = []
 
     async def one(place: int, row: _Row) -> None:

@@ -60,9 +60,6 @@ WAYS: Mapping[Way, tuple[Step, ...]] = {
 LOT = 32
 """Rows that are pulled from the sources at a time, in a thread."""
 
-WINDOW = 3
-"""Rows under way at once, as a multiple of the models' summed limits."""
-
 REFRESH = 0.1
 """Seconds between two looks of a display."""
 
@@ -204,8 +201,8 @@ async def check_blind(setup: Setup, spool: Spool) -> Blind | None:
 async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> None:
     """Let a bounded window of records walk at once; a finished one goes to the spool."""
     context, counts = setup.context, setup.counts
-    limits = {player.name: player.model.max_concurrency for player in context.players.values()}
-    room = asyncio.Semaphore(WINDOW * sum(limits.values()))
+    rooms = {player.name: player.model.room for player in context.players.values()}
+    room = asyncio.Semaphore(sum(rooms.values()))
 
     async def one(collected: Collected) -> None:
         try:
@@ -219,14 +216,18 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
     rows = iter(collection)
     try:
         async with asyncio.TaskGroup() as group:
+            counts.reading = True
             lot = await asyncio.to_thread(_lot, rows, setup.images)
             while lot:
                 following = group.create_task(asyncio.to_thread(_lot, rows, setup.images))
                 for collected in lot:
                     _tally(counts.steps["collect"], collected.record)
+                    counts.reading = not room.locked()
                     await room.acquire()
+                    counts.reading = True
                     group.create_task(one(collected))
                 lot = await following
+            counts.reading = False
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
 

@@ -37,6 +37,7 @@ class Places:
         self.spool = self.work / "spool.sqlite"
         self.images = self.work / "images"
         self.answers = self.work / "answers.sqlite"
+        self.batches = self.work / "batches.sqlite"
         self.run = self.work / "run.json"
         self._replace = replace
         self._lock: IO[str] | None = None

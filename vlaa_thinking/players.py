@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from vlaa_thinking.batches.account import Account, Asker, service_of
 from vlaa_thinking.cache import Address, canonical, key_of
 from vlaa_thinking.errors import ModelError, NoReply, SetupError
 from vlaa_thinking.images import resize_policy
 from vlaa_thinking.llm import Completion, Request
 from vlaa_thinking.llm.budget import Budgeted
+from vlaa_thinking.llm.http import Endpoint
 from vlaa_thinking.llm.limit import Limited
 from vlaa_thinking.llm.pace import Tokens
 from vlaa_thinking.llm.wrap import Cached, Counted, Retrying, Standing
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
+    from vlaa_thinking.batches.courier import Courier
+    from vlaa_thinking.batches.journal import Journal
     from vlaa_thinking.cache import Cache
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM
@@ -46,6 +50,13 @@ OURS = ("messages", "n", "stream", "system")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """What all players of one build share."""
+
+    journal: Journal | None = None
+    """What is known of batches under way; None: all calls are live."""
+    batches: bool = True
+    """Whether models in batch mode send batches; if not, they are called live."""
+    couriers: dict[str, Courier] = field(default_factory=dict[str, "Courier"])
+    """Who carries the batches of a model, by API, identity and model."""
 
     cache: Cache
     counts: Counts
@@ -187,6 +198,32 @@ def _took(cache: Cache, who: str, request: Request, limit: str) -> bool:
     return any(form(said["params"], said["schema"]) == wanted for said in asked)
 
 
+def _batched(live: LLM, asker: Asker, address: Address, table: Table, journal: Journal) -> LLM:
+    """Put a courier of batches beside a model's live nest, where it is in batch mode or batches of it are under way."""
+    from vlaa_thinking.batches.batched import Batched  # noqa: PLC0415
+    from vlaa_thinking.batches.courier import Courier  # noqa: PLC0415
+
+    model = asker.model
+    who = address.who(model.params.get("model", model.model))
+    only_held = model.mode == "live" or not table.batches
+    if only_held and not journal.open(who):
+        return live
+    if who not in table.couriers:
+        account = Account(
+            asker=asker,
+            who=who,
+            price=price_of(model, "batch"),
+            service=service_of(asker.name, model, asker.endpoint.key),
+            journal=journal,
+            cache=table.cache,
+            counts=table.counts,
+            budget=table.budget,
+        )
+        courier = table.couriers[who] = Courier(account)
+        table.stack.push_async_callback(courier.aclose)
+    return Batched(live, table.couriers[who], asker, address, only_held=only_held)
+
+
 def _see_params(settings: Settings, cast: Mapping[Role, Player], *, budget: bool) -> None:
     """Refuse parameters that cannot be sent, and with a budget a request that states no limit on its reply."""
     for step, prompt in settings.prompts.items():
@@ -217,7 +254,7 @@ def _see_params(settings: Settings, cast: Mapping[Role, Player], *, budget: bool
 
 def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Player:
     """Wrap a model in its nest; without an identity nothing is cached."""
-    counts, price = table.counts, price_of(model)
+    counts, price = table.counts, price_of(model, "live")
     if table.budget is not None and price is None and own:
         raise SetupError(
             f'a budget needs every price, and that of your own "{name}" is not known: leave it out'
@@ -244,12 +281,15 @@ def _player(name: str, model: Model, llm: LLM, table: Table, *, own: bool) -> Pl
     )
     retrying = Retrying(attempted, name=name, hint=hint, tries=model.tries, standing=standing, counts=counts)
     nest: LLM = Counted(retrying, counts)
+    if address is not None and isinstance(llm, Endpoint) and table.journal is not None:
+        asker = Asker(name=name, model=model, endpoint=llm, standing=standing)
+        nest = _batched(nest, asker, address, table, table.journal)
     if address is not None:
         nest = Cached(
             nest,
             table.cache,
             address,
-            price=price,
+            price=price_of(model),
             counts=counts,
             again=table.again,
             longer=lambda request: longer(request, model),

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vlaa_thinking.errors import ProjectError
 
@@ -45,8 +45,16 @@ class Price:
         return (self.input * input_tokens + self.output * output_tokens) / MILLION
 
 
-def price_of(model: Model) -> Price | None:
-    """Return a model's price: its own in models.toml, else the library's for its server; None if unknown."""
+def price_of(model: Model, mode: Literal["live", "batch"] | None = None) -> Price | None:
+    """Return the price of a model's calls, as they are made or in another `mode`; None if it is not known."""
+    live = _live_price(model)
+    if live is None or (mode or model.mode) == "live":
+        return live
+    return Price(input=live.input * model.batch.price, output=live.output * model.batch.price)
+
+
+def _live_price(model: Model) -> Price | None:
+    """Return a model's own price in models.toml, else the library's for its server."""
     if model.input_price is not None and model.output_price is not None:
         return Price(input=model.input_price, output=model.output_price)
     if model.url is None or model.model is None:

@@ -15,6 +15,7 @@ from vlaa_thinking.errors import ProjectError, SetupError
 from vlaa_thinking.front_matter import is_link, unfit
 from vlaa_thinking.record import ANSWER_TYPES
 from vlaa_thinking.settings import (
+    MOST_IN_A_BATCH,
     CaptionHead,
     CueRule,
     CurateRule,
@@ -118,6 +119,7 @@ class Project:
                 known = toml.nearest(wrong, models.model)
                 raise profile_table.error(role, f'there is no model "{wrong}"{known}')
         _refuse_terms(models, models_file)
+        _refuse_batches(models, models_file)
         files = _Files(self.root, preset or chosen.preset)
         settings = files.settings(name, chosen, models, profile_table)
         if files.preset not in files.presets:
@@ -271,6 +273,20 @@ def _refuse_terms(models: Models, table: toml.Table) -> None:
         if model.terms and not is_link(model.terms.link):
             place = table.sub("model").sub(name).sub("terms")
             raise place.error("link", f'"link" must be a web address, not "{model.terms.link}"')
+
+
+def _refuse_batches(models: Models, table: toml.Table) -> None:
+    """Refuse batches where there is no endpoint for them, and larger ones than it takes."""
+    for name, model in models.model.items():
+        place = table.sub("model").sub(name)
+        most = MOST_IN_A_BATCH.get(model.api)
+        if model.mode == "batch" and most is None:
+            known = " and ".join(f'"{api}"' for api in MOST_IN_A_BATCH)
+            raise place.error("mode", f'the api "{model.api}" has no batches; {known} have')
+        for key, limit in zip(("count", "bytes"), most or (), strict=False):
+            if getattr(model.batch, key) > limit:
+                message = f'"{key}" must be at most {limit:,}: the api "{model.api}" takes no larger batch'
+                raise place.sub("batch").error(key, message)
 
 
 def policy_prompt(system: str, rule: PolicyRule) -> Prompt:

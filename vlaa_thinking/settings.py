@@ -30,6 +30,12 @@ def _within(least: float, most: float = inf) -> dict[str, tuple[float, float]]:
     return {"range": (least, most)}
 
 
+MOST_IN_A_BATCH = {"openai": (50_000, 200_000_000), "anthropic": (100_000, 256_000_000)}
+"""The APIs that have batches, with the most requests and bytes that one may have."""
+
+WINDOW = 3
+"""Rows under way at once, as a multiple of a live model's limit."""
+
 DEFAULT_URL = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 """Where each API's own provider is."""
 
@@ -42,6 +48,22 @@ class Terms:
     """Where it stands."""
     says: str
     """What it comes to for this dataset, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRule:
+    """How the calls of a model in batch mode are gathered, and what a call in a batch costs."""
+
+    count: int = field(default=10_000, metadata=_within(1))
+    """Most requests of one batch."""
+    bytes: int = field(default=100_000_000, metadata=_within(1000))
+    """Most bytes of one batch, images included; a small multiple of it is held in memory while a batch is sent."""
+    age: float = field(default=600.0, metadata=_within(0))
+    """Seconds that a request waits for others at most."""
+    every: float = field(default=60.0, metadata=_within(0.01))
+    """Seconds between two looks at the provider."""
+    price: float = field(default=0.5, metadata=_within(0, 1))
+    """What a call in a batch costs, as a share of its live price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +99,13 @@ class Model:
     """Seconds."""
     timeout: float = field(default=300.0, metadata=_within(0.001))
     """Seconds for a whole reply."""
+    mode: Literal["live", "batch"] = "live"
+    """Whether each call is made by itself, or in batches: cheaper, and answered within a day."""
+    batch: BatchRule = field(default_factory=BatchRule)
+    """How batches are made, where they are."""
     input_price: float | None = field(default=None, metadata=_within(0))
     output_price: float | None = field(default=None, metadata=_within(0))
-    """US dollars per million tokens; without them the price list of a library is asked."""
+    """US dollars per million tokens of a live call; without them the price list of a library is asked."""
     image_tokens: str | None = None
     """How many tokens an image takes, by a rule of `prices.image_tokens`."""
     max_side: int | None = field(default=None, metadata=_within(1))
@@ -93,6 +119,11 @@ class Model:
     def takes_schema(self) -> bool:
         """Whether a reply's JSON Schema is sent along; the reply is checked against it in any case."""
         return self.structured
+
+    @property
+    def room(self) -> int:
+        """How many rows may be under way for this model: so many that it need not wait for them."""
+        return self.batch.count if self.mode == "batch" else WINDOW * self.max_concurrency
 
     @property
     def url(self) -> str | None:

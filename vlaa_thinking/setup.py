@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import plugin
+from vlaa_thinking.batches.journal import Journal
 from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.disk import watched
@@ -81,11 +82,11 @@ class Setup:
 
 @asynccontextmanager
 async def made_ready(
-    options: Options, *, calls: bool = True, roles: Container[Role] | None = None
+    options: Options, *, calls: bool = True, batches: bool = True, roles: Container[Role] | None = None
 ) -> AsyncIterator[Setup]:
     """Open all that a build needs, and close it at the end; without `calls` no model is set up, so no key needed.
 
-    `roles` says who is asked, where it is not everybody.
+    Without `batches` all calls are live. `roles` says who is asked, where it is not everybody.
     """
     run = options.run
     settings = options.project.settings(options.profile, run.preset)
@@ -103,7 +104,17 @@ async def made_ready(
         images = ImageStore(places.images, cache)
         if calls:
             budget = None if run.budget is None else Budget(run.budget, counts)
-            table = Table(cache=cache, counts=counts, budget=budget, stack=stack, again=run.again, log=log)
+            journal = stack.enter_context(closing(Journal(places.batches)))
+            table = Table(
+                journal=journal,
+                batches=batches,
+                cache=cache,
+                counts=counts,
+                budget=budget,
+                stack=stack,
+                again=run.again,
+                log=log,
+            )
             cast = players(settings, options.llms, table)
         else:
             cast = recalled(settings, options.llms, cache)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from vlaa_thinking.counts import GATHERING
 from vlaa_thinking.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -63,7 +64,15 @@ class Stop:
     def raise_if_wanted(self) -> None:
         """Raise `Interrupted` if the user wants to stop; for work in threads, between two of its parts."""
         if self._wanted.is_set():
-            raise Interrupted("stopped; every answer so far is kept: run the same command again to go on")
+            sent = sum(batch.state != GATHERING for batch in self._counts.batches.values())
+            more = (
+                f"; {sent} batches go on without it, `vlaa-thinking status OUT` says how far they are"
+                if sent
+                else ""
+            )
+            raise Interrupted(
+                f"stopped; every answer so far is kept: run the same command again to go on{more}"
+            )
 
     async def watch(self, work: Coroutine[None, None, T], gates: Iterable[Limited]) -> T:
         """Do `work` and return what it returns; where the user wants to stop, let the calls under way end and give the work up."""

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vlaa_thinking.errors import ModelError
-from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage, count_of
+from vlaa_thinking.llm import Json, Reply, Request, State, Usage, count_of
 from vlaa_thinking.llm.http import PICTURE, Encoded, Endpoint, error_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vlaa_thinking.settings import Model
 
 API = "anthropic"
@@ -34,8 +36,8 @@ class Anthropic(Endpoint):
         """Set up a client; raises `ModelError` where the key is missing."""
         super().__init__(name, model, sdk="anthropic", path="/v1/messages")
 
-    async def __call__(self, request: Request, /) -> Completion:
-        """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
+    async def body(self, request: Request) -> tuple[Mapping[str, Json], Sequence[Encoded]]:
+        """Put a request into the API's form."""
         images: list[Encoded] = []
         messages: list[Json] = []
         system: list[str] = []
@@ -60,7 +62,7 @@ class Anthropic(Endpoint):
             body["system"] = "\n\n".join(system)
         if request.schema is not None:
             body["output_config"] = _with_format(request.params.get("output_config"), request.schema)
-        return await self.post(body, images)
+        return body, images
 
 
 def _with_format(config: Json, schema: Json) -> Json:

@@ -35,16 +35,33 @@ class Budget:
 
         A call that waits when the user stops the build is not made: it raises `Uncharged`, which frees its slot.
         """
-        while self._counts.spent + self._reserved + dollars > self._most:
+        while not self.begin(dollars):
+            self._settled.clear()
+            await self._settled.wait()
+            if self._counts.stopping:
+                raise Uncharged("the build is stopping")
+
+    def begin(self, dollars: float) -> bool:
+        """Set `dollars` aside, or return False where calls in flight are to be waited for; raises as `reserve` does."""
+        if not self.add(dollars):
             if self._on_the_wire == 0:
                 raise BudgetReached(
                     f"stopped at the budget: ${self._counts.spent:.4f} of ${self._most:g} is spent and the next call "
                     f"may take ${dollars:.4f}; every answer is kept: build again with a larger --budget"
                 )
-            self._settled.clear()
-            await self._settled.wait()
-            if self._counts.stopping:
-                raise Uncharged("the build is stopping")
+            return False
+        self._on_the_wire += 1
+        return True
+
+    def add(self, dollars: float) -> bool:
+        """Set so much more aside for what has begun, if there is room for it."""
+        if self._counts.spent + self._reserved + dollars > self._most:
+            return False
+        self._reserved += dollars
+        return True
+
+    def resume(self, dollars: float) -> None:
+        """Set aside what an earlier run has sent, whether there is room for it or not."""
         self._reserved += dollars
         self._on_the_wire += 1
 
@@ -104,5 +121,9 @@ class Budgeted:
 
     def _estimate(self, request: Request) -> float:
         assert self._price is not None
-        tokens = SURE * input_tokens(request, self._model), longest_reply(request, self._model)
-        return self._price.of(*tokens)
+        return most_of(request, self._model, self._price)
+
+
+def most_of(request: Request, model: Model, price: Price) -> float:
+    """Return the most US dollars that a request may cost."""
+    return price.of(SURE * input_tokens(request, model), longest_reply(request, model))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
-    from vlaa_thinking.llm import Image
+    from vlaa_thinking.llm import Image, Request
     from vlaa_thinking.settings import Model
 
 CONTENT = frozenset({400, 413, 422})
@@ -118,26 +118,36 @@ class Endpoint:
         self._model = model
         self._sdk = sdk
         self._path = path
-        self._key = _key(name, model)
+        self._key = key_of_account(name, model)
         self._url = ""
         self._session: ClientSession | None = None
         self._connecting = asyncio.Lock()
         self.rest_until = 0.0
         """The event loop's time until which the server's headers say that nothing is left."""
 
-    async def post(self, body: Mapping[str, Json], images: Sequence[Encoded] = ()) -> Completion:
-        """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not.
+    @property
+    def key(self) -> str:
+        """The account's key, a secret."""
+        return self._key
 
-        Each `PICTURE` in the body becomes the base64 of the next of `images`.
-        """
+    async def body(self, request: Request) -> tuple[Mapping[str, Json], Sequence[Encoded]]:
+        """Put a request into the API's form; each `PICTURE` in it stands for the base64 of the next image."""
+        raise NotImplementedError
+
+    async def data(self, request: Request) -> tuple[bytes, tuple[str, ...]]:
+        """Write a request as it is sent; returns the SHA-256 of each image's bytes beside it."""
+        body, images = await self.body(request)
+        return _filled_in(_ENCODE(body).encode(), images), tuple(image.sha256 for image in images)
+
+    async def __call__(self, request: Request, /) -> Completion:
+        """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
         import aiohttp  # noqa: PLC0415 - heavy
 
-        data = _filled_in(_ENCODE(body).encode(), images)
-        sent = tuple(image.sha256 for image in images)
+        data, sent = await self.data(request)
         try:
             session = self._session or await self._connected()
             async with session.post(self._url, data=data, allow_redirects=False) as response:
-                content = self._without_key(await response.read())
+                content = await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             raise Uncharged(f"{type(exc).__name__}: {exc}"[:300]) from exc
         except TimeoutError as exc:
@@ -145,8 +155,15 @@ class Endpoint:
         except aiohttp.ClientError as exc:
             raise Transient(f"{type(exc).__name__}: {exc}"[:300]) from exc
         self._note_rest(response.headers)
-        if response.status >= 300:
-            return self._after_error(response.status, content, response.headers, sent)
+        return self.finished(response.status, content, response.headers, sent)
+
+    def finished(
+        self, status: int, body: bytes, headers: Mapping[str, str], sent: tuple[str, ...]
+    ) -> Completion:
+        """Say what a whole response means; raises `Transient` and `ModelError` as a call does."""
+        content = self._without_key(body)
+        if status >= 300:
+            return self._after_error(status, content, headers, sent)
         completion = Completion(api=self.api, body=content, sent=sent)
         try:
             _ = completion.reply
@@ -293,7 +310,8 @@ def _proxy(url: str) -> str | None:
     return None if bypassed else getproxies().get(parts.scheme)
 
 
-def _key(name: str, model: Model) -> str:
+def key_of_account(name: str, model: Model) -> str:
+    """Return the key that a model's server asks for; raises `ModelError` where it is missing."""
     if model.api_key_env is None:
         return "none"
     key = os.environ.get(model.api_key_env, "")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from vlaa_thinking.llm import Completion, Json, Reply, Request, State, Usage, count_of
+from vlaa_thinking.llm import Json, Reply, Request, State, Usage, count_of
 from vlaa_thinking.llm.http import PICTURE, Encoded, Endpoint, error_words
 from vlaa_thinking.llm.thinking import split_thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vlaa_thinking.settings import Model
 
@@ -35,8 +35,8 @@ class OpenAI(Endpoint):
         """Set up a client; raises `ModelError` where the key is missing."""
         super().__init__(name, model, sdk="openai", path="/chat/completions")
 
-    async def __call__(self, request: Request, /) -> Completion:
-        """Make one attempt; raises `Transient` for what may pass, `ModelError` for what will not."""
+    async def body(self, request: Request) -> tuple[Mapping[str, Json], Sequence[Encoded]]:
+        """Put a request into the API's form."""
         images: list[Encoded] = []
         messages: list[Json] = []
         for message in request.messages:
@@ -53,7 +53,7 @@ class OpenAI(Endpoint):
         if request.schema is not None:
             form: Json = {"name": "reply", "schema": request.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
-        return await self.post(body, images)
+        return body, images
 
 
 def read(body: bytes, status: int) -> Reply:

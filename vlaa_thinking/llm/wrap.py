@@ -21,7 +21,7 @@ from vlaa_thinking.prices import cost
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from vlaa_thinking.counts import Counts
+    from vlaa_thinking.counts import CallCount, Counts
     from vlaa_thinking.llm import LLM, Request
     from vlaa_thinking.prices import Price
 
@@ -160,12 +160,20 @@ class Counted:
 
     async def __call__(self, request: Request, /) -> Completion:
         """Answer one request."""
-        completion = await self._inner(request)
-        count = self._counts.role(request.role)
-        count.made += 1
-        count.input_tokens += completion.usage.input_tokens or 0
-        count.output_tokens += completion.usage.output_tokens or 0
+        self._counts.asking += 1
+        try:
+            completion = await self._inner(request)
+        finally:
+            self._counts.asking -= 1
+        count_made(self._counts.role(request.role), completion)
         return completion
+
+
+def count_made(count: CallCount, completion: Completion) -> None:
+    """Count a reply that was asked for."""
+    count.made += 1
+    count.input_tokens += completion.usage.input_tokens or 0
+    count.output_tokens += completion.usage.output_tokens or 0
 
 
 class Retrying:
@@ -204,7 +212,7 @@ class Retrying:
         self._again = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             stop=stop_after_attempt(tries),
-            wait=_wait,
+            wait=between_tries,
             after=self._failed,
             before_sleep=self._count,
             sleep=asyncio.sleep,
@@ -255,12 +263,7 @@ class Retrying:
             what = type(completion).__name__
             raise ModelError(f'the model "{self._name}" returned a {what}, not a Completion')
         if completion.status >= 400 and not self._standing.takes(request):
-            where = f"[model.{self._name}] of generators/models.toml"
-            keys = f"; see params, omit, max_tokens_field and structured in {where}" if self._hint else ""
-            raise ModelError(
-                f'the model "{self._name}" refused its first call in the step {request.step} ({completion.status}): '
-                f"{completion.reply.detail}{keys}"
-            )
+            raise refused_first(self._name, request, completion, ours=bool(self._hint))
         if completion.status < 400:
             self._standing.note(request)
         self._last_success, self._failures = time.monotonic(), 0
@@ -288,10 +291,21 @@ class Retrying:
         self._counts.retries += 1
 
 
+def refused_first(name: str, request: Request, completion: Completion, *, ours: bool = True) -> ModelError:
+    """Say that a model, one of models.toml if `ours`, turns down all that a step asks."""
+    where = f"[model.{name}] of generators/models.toml"
+    keys = f"; see params, omit, max_tokens_field and structured in {where}" if ours else ""
+    return ModelError(
+        f'the model "{name}" refused its first call in the step {request.step} ({completion.status}): '
+        f"{completion.reply.detail}{keys}"
+    )
+
+
 _exponential = wait_random_exponential(multiplier=0.25, max=LONGEST_WAIT)
 
 
-def _wait(state: RetryCallState) -> float:
+def between_tries(state: RetryCallState) -> float:
+    """Say how long the next try waits, in seconds: what the server asked for, else more and more."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, Transient) and error.retry_after is not None:
         return error.retry_after + _exponential(state) * 0.1
