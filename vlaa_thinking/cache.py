@@ -248,6 +248,17 @@ class Cache:
             row = self._db.execute("SELECT facts FROM images WHERE sha256 = ?", (sha256,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def take_over(self, path: Path) -> None:
+        """Take all that another cache file holds; where both have an answer, the other's stands."""
+        Cache(path).close()  # only a file of this version, with all its tables, is taken from
+        with self._lock:
+            self._db.execute("ATTACH DATABASE ? AS other", (str(path),))
+            try:
+                for table in ("answers", "images", "differences"):
+                    self._db.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM other.{table}")  # noqa: S608 - our own names
+            finally:
+                self._db.execute("DETACH DATABASE other")
+
     def put_images(self, facts: Mapping[bytes, Mapping[str, Json]]) -> None:
         """Record what was found out about images, by their SHA-256."""
         rows = [(sha256, json.dumps(found)) for sha256, found in facts.items()]

@@ -56,6 +56,8 @@ class Counts:
     """Attempts that ended without a reply and were made again."""
     expected: int | None = None
     """Rows that will come, once that is known or can be estimated."""
+    rested_on: set[bytes] = field(default_factory=set[bytes])
+    """Keys of the answers that rows rest on: each is counted once."""
     stopping: bool = False
     """Whether the user asked to stop: calls under way are waited for, nothing new is begun."""
     started: float = field(default_factory=time.monotonic)

@@ -70,6 +70,7 @@ class Setup:
             self.images,
             seed=self.seed,
             limit=self.limit,
+            shard=self.run.shard,
             between=self.stop.raise_if_wanted,
         )
 
@@ -96,7 +97,8 @@ async def made_ready(
     async with AsyncExitStack() as stack:
         if options.ctrl_c:
             stack.enter_context(stop.on_ctrl_c())
-        places = stack.enter_context(Places(options.out, replace=run.replace))
+        work = run.shard.folder(options.out) if run.shard else None
+        places = stack.enter_context(Places(options.out, replace=run.replace, work=work))
         stack.enter_context(watched(places.work, run.cache or places.answers))
         cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
         log = stack.enter_context(closing(Log(run.log, out=places.out))) if run.log else None
