@@ -77,6 +77,12 @@ def build(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Build this part of the rows alone, for `merge`: 1/4.")
     ] = None,
+    work: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Storage that a shard's answers are carried to as they come: s3://..."
+        ),
+    ] = None,
 ) -> None:
     """Run the six steps and write a dataset folder.
 
@@ -99,6 +105,7 @@ def build(
             budget=budget,
             again=states,
             shard=part,
+            work=work,
             log=log,
             watch=watch,
         )
@@ -124,6 +131,10 @@ def merge(
         Path | None, typer.Option(help="Where all answers go, in place of OUT.work's cache.")
     ] = None,
     budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this run may spend.")] = None,
+    work: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Storage that finished shards are fetched from, to OUT's side."),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Move an OUT away that this program did not make.")
     ] = False,
@@ -140,7 +151,7 @@ def merge(
 
     with _told(), Progress(Console(stderr=True)) as watch:
         chosen = Project.open(project) if project else None
-        run = Run(cache=cache, budget=budget, replace=replace, watch=watch)
+        run = Run(cache=cache, budget=budget, work=work, replace=replace, watch=watch)
         result = run_merge(shards or (), out=out, project=chosen, run=run)
     report(result, Console(), again=AFTER_MERGE)
     raise typer.Exit(result.exit_code)

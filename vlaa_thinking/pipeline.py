@@ -25,6 +25,7 @@ from vlaa_thinking.likeness.twins import counted, related
 from vlaa_thinking.markup import read_template
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.setup import Options, Setup, made_ready
+from vlaa_thinking.shards.away import hand_over
 from vlaa_thinking.shards.folder import begin, noted
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.steps.adopt import adopt, passed
@@ -151,6 +152,7 @@ async def _build(options: Options) -> BuildResult:
             made = funnel(spool, collection.not_taken)
             result = result_of(setup, spool, made, shard=places.work)
             note_run(setup, result, **noted(setup, collection))
+            await asyncio.to_thread(hand_over, setup)
             return result
         refuse_nothing(spool, collection.names)
         blind = await setup.stop.watch(check_blind(setup, spool), gates.values())

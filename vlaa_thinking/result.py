@@ -40,6 +40,8 @@ class Run:
     """States (of `AGAIN`) whose stored replies are asked for anew, and replaced once the new one is finished."""
     shard: Shard | None = None
     """Build this part of the rows alone, into a folder of its own for `merge`, and no dataset."""
+    work: str | None = None
+    """Where a shard's answers, images and rows are carried: a folder on shared disks, or a URL of fsspec."""
     log: Path | None = None
     """A file that gets a line of JSON for each call and each row, without their texts."""
     watch: Callable[[Counts], None] | None = None

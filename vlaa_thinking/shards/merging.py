@@ -37,6 +37,7 @@ from vlaa_thinking.rebuilding.walking import Desk, settings_as, walk_again
 from vlaa_thinking.result import Run
 from vlaa_thinking.setup import Setup, context_of
 from vlaa_thinking.shards import shards_beside
+from vlaa_thinking.shards.away import fetch
 from vlaa_thinking.shards.folder import ShardFolder, see_one_build
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.stop import Stop, run_to_end
@@ -63,7 +64,7 @@ def merge(
 ) -> BuildResult:
     """Make the dataset folder `out` of all the shards of one build; its bytes are those of a build in one piece.
 
-    `shards` are their folders, by default those beside `out`; `project` is the one that they were built from, where it
+    `shards` are their folders, by default those beside `out`, or those that `run.work` holds in storage; `project` is the one that they were built from, where it
     lies elsewhere now. No model is called but for the policy's look without the image (`blind` in cards/6_curate.toml),
     which concerns the whole: only then keys are needed, or `llms` where models are your own. A row that failed in its
     shard stays failed; `build` with the same arguments tries it again. The result's calls and dollars are those of the
@@ -71,10 +72,14 @@ def merge(
 
     Raises `SetupError` where a shard is missing, named twice or not finished, or where the shards are not of one build.
     """
-    found = [ShardFolder.open(path) for path in shards or shards_beside(out)]
+    run = run or Run()
+    if run.work is not None and shards:
+        raise SetupError(f"name the shards' folders, or {run.work} that they are fetched from, not both")
+    folders = fetch(run.work, out) if run.work is not None else shards or shards_beside(out)
+    found = [ShardFolder.open(path) for path in folders]
     see_one_build(found)
     found.sort(key=lambda folder: folder.shard.number)
-    return run_to_end(_merge(found, out, project, llms, run or Run()))
+    return run_to_end(_merge(found, out, project, llms, run))
 
 
 async def _merge(
