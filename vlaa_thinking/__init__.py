@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from vlaa_thinking.project import Project
     from vlaa_thinking.publishing import publish
     from vlaa_thinking.publishing.result import Publication
-    from vlaa_thinking.rebuilding import MissingAnswer, Rebuild, rebuild
+    from vlaa_thinking.rebuilding import Rebuild, rebuild
+    from vlaa_thinking.rebuilding.walking import MissingAnswer
     from vlaa_thinking.record import Gold, Outcome, Record, Row, Score
     from vlaa_thinking.release import ImportResult, import_release
     from vlaa_thinking.release.result import DefectCount, ImportedFile
     from vlaa_thinking.result import BuildResult, Run
     from vlaa_thinking.scoring import ScoredLine, ScoreReport, Tally, score
+    from vlaa_thinking.shards import Shard
+    from vlaa_thinking.shards.merging import merge
     from vlaa_thinking.trace import Trace, show
 
 __version__ = "0.1.0"
@@ -64,6 +67,7 @@ __all__ = [
     "Score",
     "ScoreReport",
     "ScoredLine",
+    "Shard",
     "SourceFacts",
     "SourceSample",
     "Tally",
@@ -78,6 +82,7 @@ __all__ = [
     "explain",
     "import_release",
     "list_sources",
+    "merge",
     "plan",
     "preview",
     "publish",
@@ -104,7 +109,8 @@ _HOMES = {
     "pipeline": ("abuild", "build"),
     "previewing": ("Preview", "preview"),
     "project": ("Project",),
-    "rebuilding": ("MissingAnswer", "Rebuild", "rebuild"),
+    "rebuilding": ("Rebuild", "rebuild"),
+    "rebuilding.walking": ("MissingAnswer",),
     "publishing": ("publish",),
     "publishing.result": ("Publication",),
     "record": ("Gold", "Outcome", "Record", "Row", "Score"),
@@ -112,6 +118,8 @@ _HOMES = {
     "release.result": ("DefectCount", "ImportedFile"),
     "result": ("BuildResult", "Run"),
     "scoring": ("ScoreReport", "ScoredLine", "Tally", "score"),
+    "shards": ("Shard",),
+    "shards.merging": ("merge",),
     "trace": ("Trace", "show"),
 }
 

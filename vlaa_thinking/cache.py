@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 import zlib
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ _DIFFERENCES = (
     "WITHOUT ROWID"
 )
 """How much pairs of images differ: a table of its own, that older files of this version lack."""
+
+_PUT = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 _ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
@@ -106,7 +109,7 @@ class Cache:
         """Open the file, make it if need be; raises `SetupError` if it is no cache of this version."""
         self.path = path
         self._lock = threading.Lock()
-        self._turn: list[tuple[_Row, asyncio.Future[None]]] = []
+        self._turn: list[tuple[StoredRow, asyncio.Future[None]]] = []
         """Replies of this turn of the event loop, not yet committed, with who waits for that."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,9 +207,15 @@ class Cache:
                 if not committed.done():
                     committed.set_result(None)
 
-    def _write(self, rows: Sequence[_Row]) -> None:
+    def _write(self, rows: Sequence[StoredRow]) -> None:
         with self._lock:
-            self._all_or_none("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._all_or_none(_PUT, rows)
+
+    def put_rows(self, rows: Sequence[StoredRow]) -> None:
+        """Record answers as another cache file holds them; none of them is told of as new."""
+        if rows:
+            with self._lock:
+                self._all_or_none(_PUT, rows)
 
     def _all_or_none(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if len(rows) == 1:
@@ -248,6 +257,17 @@ class Cache:
             row = self._db.execute("SELECT facts FROM images WHERE sha256 = ?", (sha256,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def take_over(self, path: Path) -> None:
+        """Take all that another cache file holds; where both have an answer, the other's stands."""
+        Cache(path).close()  # only a file of this version, with all its tables, is taken from
+        with self._lock:
+            self._db.execute("ATTACH DATABASE ? AS other", (str(path),))
+            try:
+                for table in ("answers", "images", "differences"):
+                    self._db.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM other.{table}")  # noqa: S608 - our own names
+            finally:
+                self._db.execute("DETACH DATABASE other")
+
     def put_images(self, facts: Mapping[bytes, Mapping[str, Json]]) -> None:
         """Record what was found out about images, by their SHA-256."""
         rows = [(sha256, json.dumps(found)) for sha256, found in facts.items()]
@@ -278,6 +298,10 @@ class Cache:
         for key, api, status, body, sent, asked, size in self._db.execute(query):
             reply = Completion(api=api, status=status, body=zlib.decompress(body), sent=tuple(sent.split()))
             yield Stored(key=key, asked=zlib.decompress(asked), completion=reply, size=size)
+
+    def rows(self) -> Iterator[StoredRow]:
+        """Give all stored answers as they lie in the file; the cache must stay open and unchanged meanwhile."""
+        yield from self._db.execute("SELECT * FROM answers")
 
     def keys(self) -> set[bytes]:
         """Return the keys of all stored answers."""
@@ -314,12 +338,30 @@ class Cache:
         self._db.close()
 
 
-_Row = tuple[bytes, str, str, int, bytes, str, bytes]
+StoredRow = tuple[bytes, str, str, int, bytes, str, bytes]
+"""One row of the table of answers."""
 
 
-def _row(key: bytes, asked: bytes, completion: Completion, who: str) -> _Row:
+def _row(key: bytes, asked: bytes, completion: Completion, who: str) -> StoredRow:
     sent = " ".join(completion.sent)
     return key, who, completion.api, completion.status, _packed(completion.body), sent, _packed(asked)
+
+
+def file_of(rows: Sequence[StoredRow]) -> bytes:
+    """Return the bytes of a cache file that holds these answers."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in (*_TABLES, _DIFFERENCES, f"PRAGMA user_version={SCHEME}"):
+            db.execute(statement)
+        db.executemany(_PUT, rows)
+        db.commit()
+        return db.serialize()
+
+
+def rows_in(file: bytes) -> list[StoredRow]:
+    """Return the answers in the bytes of a cache file; raises `sqlite3.DatabaseError` where they are none."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.deserialize(file)
+        return db.execute("SELECT * FROM answers").fetchall()
 
 
 def _packed(data: bytes) -> bytes:

@@ -74,6 +74,15 @@ def build(
     replace: Annotated[
         bool, typer.Option("--replace", help="Move an OUT away that `build` did not make.")
     ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Build this part of the rows alone, for `merge`: 1/4.")
+    ] = None,
+    work: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Storage that a shard's answers are carried to as they come: s3://..."
+        ),
+    ] = None,
 ) -> None:
     """Run the six steps and write a dataset folder.
 
@@ -81,18 +90,70 @@ def build(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from vlaa_thinking import Project, Run  # noqa: PLC0415
+    from vlaa_thinking import Project, Run, Shard  # noqa: PLC0415
     from vlaa_thinking import build as run_build  # noqa: PLC0415
     from vlaa_thinking.display import Progress, report  # noqa: PLC0415
 
     with _told(), Progress(Console(stderr=True)) as watch:
         chosen = Project.open(project) if project else Project.default()
         states = tuple(state.strip() for state in again.split(",") if state.strip())
+        part = Shard.read(shard) if shard else None
         run = Run(
-            preset=preset, replace=replace, cache=cache, budget=budget, again=states, log=log, watch=watch
+            preset=preset,
+            replace=replace,
+            cache=cache,
+            budget=budget,
+            again=states,
+            shard=part,
+            work=work,
+            log=log,
+            watch=watch,
         )
         result = run_build(chosen, out=out, profile=profile, limit=limit, seed=seed, run=run)
     report(result, Console())
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def merge(
+    shards: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="SHARD", help="Every shard's folder; by default, those beside OUT."),
+    ] = None,
+    out: Out = Path("vlaa-dataset"),
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The project's folder; by default, the one the shards were built from."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where all answers go, in place of OUT.work's cache.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="US dollars that this run may spend.")] = None,
+    work: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Storage that finished shards are fetched from, to OUT's side."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move an OUT away that this program did not make.")
+    ] = False,
+) -> None:
+    """Make a dataset folder of all the shards of one build: the same bytes as without shards.
+
+    Example: vlaa-thinking merge --out vlaa-dataset
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from vlaa_thinking import Project, Run  # noqa: PLC0415
+    from vlaa_thinking import merge as run_merge  # noqa: PLC0415
+    from vlaa_thinking.display import AFTER_MERGE, Progress, report  # noqa: PLC0415
+
+    with _told(), Progress(Console(stderr=True)) as watch:
+        chosen = Project.open(project) if project else None
+        run = Run(cache=cache, budget=budget, work=work, replace=replace, watch=watch)
+        result = run_merge(shards or (), out=out, project=chosen, run=run)
+    report(result, Console(), again=AFTER_MERGE)
     raise typer.Exit(result.exit_code)
 
 

@@ -80,6 +80,8 @@ class Counts:
     """Batches under way, by their id in this build's journal; what is gathered, by its model's name."""
     expected: int | None = None
     """Rows that will come, once that is known or can be estimated."""
+    rested_on: set[bytes] = field(default_factory=set[bytes])
+    """Keys of the answers that rows rest on: each is counted once."""
     stopping: bool = False
     """Whether the user asked to stop: calls under way are waited for, nothing new is begun."""
     started: float = field(default_factory=time.monotonic)

@@ -152,8 +152,17 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def report(result: BuildResult, console: Console) -> None:
-    """Print what a build came to: the funnel, the sum, the calls, and how to load it."""
+AGAIN = "Run the same command again to try them."
+"""What to do about rows that failed in a build."""
+
+AFTER_MERGE = (
+    "Build their shards again and merge, or `vlaa-thinking build` OUT in one piece: it asks for them alone."
+)
+"""And in a merge."""
+
+
+def report(result: BuildResult, console: Console, *, again: str = AGAIN) -> None:
+    """Print what a build came to: the funnel, the sum, the calls, how to load it, and what to do `again`."""
     funnel = result.funnel
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     table.add_column("step", no_wrap=True)
@@ -168,9 +177,8 @@ def report(result: BuildResult, console: Console) -> None:
     say = sayer(console)
     say("")
     left = f" ({funnel.not_taken:,} more were not taken)" if funnel.not_taken else ""
-    say(
-        f"{funnel.rows:,} rows in = {funnel.kept:,} kept + {funnel.dropped:,} dropped + {funnel.failed:,} failed{left}"
-    )
+    kept = f"{funnel.waiting:,} to be curated" if result.shard else f"{funnel.kept:,} kept"
+    say(f"{funnel.rows:,} rows in = {kept} + {funnel.dropped:,} dropped + {funnel.failed:,} failed{left}")
     rejected = {"rejected": {"train": funnel.dropped}} if funnel.dropped and result.out else {}
     for config, parts in {**funnel.splits, **rejected}.items():
         say(f"  {config}: " + ", ".join(f"{part} {count:,}" for part, count in parts.items()))
@@ -185,7 +193,19 @@ def report(result: BuildResult, console: Console) -> None:
             f"what the calls cost is unknown: generators/models.toml names no prices for {result.unpriced:,} of them"
         )
     say("")
-    if result.out is None:
+    _tell_place(result, say)
+    if funnel.failed:
+        say("")
+        say(f"{funnel.failed:,} rows failed: their model gave no reply. {again}")
+
+
+def _tell_place(result: BuildResult, say: sayer) -> None:
+    """Say where a build's result lies, and what to do with it."""
+    if result.shard:
+        say(
+            f"Wrote {result.shard}. When all shards are built, `vlaa-thinking merge` makes a dataset of them."
+        )
+    elif result.out is None:
         say("No row was kept, so no dataset was written. `vlaa-thinking show ID` shows a row's whole way.")
     else:
         same = "" if result.changed else " (it held the very same bytes before)"
@@ -193,12 +213,7 @@ def report(result: BuildResult, console: Console) -> None:
         say("")
         say("  from datasets import load_dataset")
         say(
-            f'  rows = load_dataset({json.dumps(str(result.out), ensure_ascii=False)}, "{next(iter(funnel.splits))}")'
-        )
-    if funnel.failed:
-        say("")
-        say(
-            f"{funnel.failed:,} rows failed: their model gave no reply. Run the same command again to try them."
+            f'  rows = load_dataset({json.dumps(str(result.out), ensure_ascii=False)}, "{next(iter(result.funnel.splits))}")'
         )
 
 

@@ -10,7 +10,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vlaa_thinking.likeness import fingerprint
 from vlaa_thinking.record import Fault, Picture
@@ -48,6 +48,25 @@ BOMB = Fault(
 )
 
 
+class Original(NamedTuple):
+    """An image as its source has it, whatever it turns out to be."""
+
+    data: bytes
+    sha256: bytes
+
+
+def original(image: Path | bytes | None) -> Original | Fault:
+    """Read an image; nothing is known of it then but its hash."""
+    if image is None:
+        return Fault(code="missing_image", reason="the source names no image")
+    try:
+        data = image.read_bytes() if isinstance(image, Path) else image
+    except (OSError, ValueError):  # ValueError: a name that can be no file's
+        name = image.name if isinstance(image, Path) else ""
+        return Fault(code="missing_image", reason=f"there is no readable image file {name[:80]}")
+    return Original(data, hashlib.sha256(data).digest())
+
+
 class ImageStore:
     """A folder of images by hash, with what was found out about each in the answer cache."""
 
@@ -63,31 +82,25 @@ class ImageStore:
         return self.folder / sha256[:2] / sha256
 
     def add(self, image: Path | bytes | None) -> Picture | Fault:
-        """Check an image and store it, each only if that was not done before."""
-        if image is None:
-            return Fault(code="missing_image", reason="the source names no image")
-        if isinstance(image, Path):
-            try:
-                data = image.read_bytes()
-            except (OSError, ValueError):  # ValueError: a name that can be no file's
-                return Fault(
-                    code="missing_image", reason=f"there is no readable image file {image.name[:80]}"
-                )
-        else:
-            data = image
-        digest = hashlib.sha256(data)
-        found = self._new.get(digest.digest())
+        """Read an image, check it and store it, each only if that was not done before."""
+        found = original(image)
+        return found if isinstance(found, Fault) else self.keep(found)
+
+    def keep(self, image: Original) -> Picture | Fault:
+        """Check an image that was read, and store it, each only if that was not done before."""
+        data, digest = image
+        found = self._new.get(digest)
         if found is not None:
             return found
-        known = self._cache.image(digest.digest())
+        known = self._cache.image(digest)
         if known is None or not known.keys() & {
             "code",
             "fingerprint",
         }:  # an earlier version took no fingerprint
-            facts = check(data, digest.hexdigest())
+            facts = check(data, digest.hex())
             if isinstance(facts, Picture):
                 self._store(facts.sha256, data)
-            self._new[digest.digest()] = facts
+            self._new[digest] = facts
             return facts
         if "code" in known:
             return Fault(**known)

@@ -13,7 +13,7 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking import card, croissant
 from vlaa_thinking.contamination import matches, told
@@ -25,6 +25,8 @@ from vlaa_thinking.likeness.twins import counted, related
 from vlaa_thinking.markup import read_template
 from vlaa_thinking.result import BuildResult, Funnel, Run, funnel
 from vlaa_thinking.setup import Options, Setup, made_ready
+from vlaa_thinking.shards.away import hand_over
+from vlaa_thinking.shards.folder import begin, noted
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.steps.adopt import adopt, passed
 from vlaa_thinking.steps.caption import caption
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.project import Project
     from vlaa_thinking.record import Record, Way
+    from vlaa_thinking.shards import Shard
     from vlaa_thinking.steps import Context, Step
     from vlaa_thinking.steps.collect import Collected, Collection
 
@@ -129,34 +132,32 @@ async def _build(options: Options) -> BuildResult:
     async with made_ready(options) as setup, AsyncExitStack() as stack:
         stack.enter_context(_rarely_collecting())
         read_template(setup.settings.template, card.TEMPLATE)  # a slip in it is told before anything is paid
-        counts, places = setup.counts, setup.places
+        counts, places, shard = setup.counts, setup.places, setup.run.shard
+        if shard:
+            begin(setup)
         spool = stack.enter_context(
             closing(Spool(places.spool, fresh=True, between_rows=setup.stop.raise_if_wanted))
         )
         benchmarks = await asyncio.to_thread(read_benchmarks, setup)
         collection = setup.collection()
-        counts.expected = collection.expected
+        counts.expected = _part(collection.expected, shard)
         await stack.enter_async_context(watched(setup.run, counts))
         gates = {id(p.gate): p.gate for p in setup.context.players.values() if p.gate}
         await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
-        _refuse_nothing(spool, collection)
+        if shard:
+            spool.settle()
+            made = funnel(spool, collection.not_taken)
+            result = result_of(setup, spool, made, shard=places.work)
+            note_run(setup, result, **noted(setup, collection))
+            await asyncio.to_thread(hand_over, setup)
+            return result
+        refuse_nothing(spool, collection.names)
         blind = await setup.stop.watch(check_blind(setup, spool), gates.values())
         made, changed = await asyncio.to_thread(
             second_pass, spool, collection.not_taken, setup, blind, benchmarks
         )
-        result = BuildResult(
-            out=places.out if made.kept else None,
-            changed=changed,
-            funnel=made,
-            calls=counts.made,
-            spared=counts.spared,
-            spent=counts.spent,
-            saved=counts.saved,
-            unpriced=counts.unpriced,
-            seconds=counts.seconds,
-            rates=beside_paper(kept_by_source(spool)[0], setup.settings.paper),
-        )
-        _note_run(setup, result)
+        result = result_of(setup, spool, made, changed=changed)
+        note_run(setup, result)
         return result
 
 
@@ -293,7 +294,32 @@ def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((leaf for leaf in leaves if isinstance(leaf, VlaaError)), leaves[0])
 
 
-def _refuse_nothing(spool: Spool, collection: Collection) -> None:
+def _part(rows: int | None, shard: Shard | None) -> int | None:
+    """Say how many of the rows a shard will probably hold."""
+    return rows if rows is None or shard is None else round(rows / shard.count)
+
+
+def result_of(
+    setup: Setup, spool: Spool, made: Funnel, *, changed: bool = False, shard: Path | None = None
+) -> BuildResult:
+    """Say what a build came to, by its funnel and its counts."""
+    counts = setup.counts
+    return BuildResult(
+        out=setup.places.out if made.kept else None,
+        changed=changed,
+        funnel=made,
+        calls=counts.made,
+        spared=counts.spared,
+        spent=counts.spent,
+        saved=counts.saved,
+        unpriced=counts.unpriced,
+        seconds=counts.seconds,
+        rates=beside_paper(kept_by_source(spool)[0], setup.settings.paper),
+        shard=shard,
+    )
+
+
+def refuse_nothing(spool: Spool, names: str) -> None:
     """Stop where no row came in at all, or every image is missing: that is the set-up's fault."""
     codes = dict(spool.count("code"))
     rows = sum(codes.values())
@@ -302,7 +328,7 @@ def _refuse_nothing(spool: Spool, collection: Collection) -> None:
     if codes.get("missing_image") == rows:
         raise SetupError(
             f"all {rows} images are missing: see image_root and the image column in generators/1_collect.toml "
-            f"({collection.names})"
+            f"({names})"
         )
 
 
@@ -329,7 +355,7 @@ async def watched(run: Run, counts: Counts) -> AsyncIterator[None]:
             await task
 
 
-def _note_run(setup: Setup, result: BuildResult) -> None:
+def note_run(setup: Setup, result: BuildResult, **more: Any) -> None:  # noqa: ANN401 - any JSON
     """Write down what this run did, and what `show` needs to walk a row's way again."""
     counts = setup.counts
     note = {
@@ -352,5 +378,8 @@ def _note_run(setup: Setup, result: BuildResult) -> None:
         "kept": result.funnel.kept,
         "dropped": result.funnel.dropped,
         "failed": result.funnel.failed,
+        **more,
     }
-    setup.places.run.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part = setup.places.run.with_suffix(".part")
+    part.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(setup.places.run)

@@ -26,12 +26,15 @@ SMALL = 1 << 20
 class Places:
     """OUT and OUT.work, held by one build at a time."""
 
-    def __init__(self, out: Path | str, *, replace: bool = False) -> None:
-        """Name the places; nothing is touched before `with`."""
+    def __init__(self, out: Path | str, *, replace: bool = False, work: Path | None = None) -> None:
+        """Name the places; nothing is touched before `with`.
+
+        With a `work` folder of another name, a shard's, OUT is left alone.
+        """
         self.out = Path(out).resolve()
         if not self.out.name:
             raise OutputError(f"{out} cannot be an output folder: name a folder inside it")
-        self.work = self.out.with_name(self.out.name + ".work")
+        self.work = work or self.out.with_name(self.out.name + ".work")
         self.next = self.work / "next"
         self.previous = self.work / "previous"
         self.spool = self.work / "spool.sqlite"
@@ -40,13 +43,13 @@ class Places:
         self.batches = self.work / "batches.sqlite"
         self.run = self.work / "run.json"
         self._replace = replace
+        self._alone = work is not None
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Self:
         """See that OUT may be replaced, take the lock, and complete a swap that was cut short."""
-        self._refuse_foreign(
-            thorough=False
-        )  # first, so that a folder which is refused gets nothing beside it
+        if not self._alone:  # first, so that a folder which is refused gets nothing beside it
+            self._refuse_foreign(thorough=False)
         try:
             self.work.mkdir(parents=True, exist_ok=True)
             lock = (self.work / "lock").open("w")
@@ -56,11 +59,12 @@ class Places:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
+            what = self.work if self._alone else self.out
             raise OutputError(
-                f"another build is writing {self.out}: wait for it, or name another --out"
+                f"another build is writing {what}: wait for it, or name another --out"
             ) from None
         self._lock = lock
-        if not self.out.exists() and _is_whole(self.next):
+        if not self._alone and not self.out.exists() and _is_whole(self.next):
             self.next.rename(self.out)
         return self
 

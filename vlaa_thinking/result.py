@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vlaa_thinking.counts import STEP_NAMES, Counts
 from vlaa_thinking.errors import SetupError
+from vlaa_thinking.spool import LIVE
 from vlaa_thinking.toml import nearest
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from vlaa_thinking.keeping import Rate
     from vlaa_thinking.llm import State
+    from vlaa_thinking.shards import Shard
     from vlaa_thinking.spool import Spool
 
 
@@ -36,6 +38,10 @@ class Run:
     """US dollars that this build may spend; None: no cap."""
     again: tuple[str, ...] = ()
     """States (of `AGAIN`) whose stored replies are asked for anew, and replaced once the new one is finished."""
+    shard: Shard | None = None
+    """Build this part of the rows alone, into a folder of its own for `merge`, and no dataset."""
+    work: str | None = None
+    """Where a shard's answers, images and rows are carried: a folder on shared disks, or a URL of fsspec."""
     log: Path | None = None
     """A file that gets a line of JSON for each call and each row, without their texts."""
     watch: Callable[[Counts], None] | None = None
@@ -69,6 +75,8 @@ class Funnel:
     """Kept rows by config and part."""
     not_taken: int = 0
     """Rows that `--limit` or a source's `take` left where they were, as far as sources tell."""
+    waiting: int = 0
+    """Of one shard alone: rows that came through all steps, and wait for `merge` to decide where they go."""
 
     @property
     def rows(self) -> int:
@@ -93,10 +101,10 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """What `build` returns."""
+    """What `build` and `merge` return."""
 
     out: Path | None
-    """The dataset folder; None if no row was kept."""
+    """The dataset folder; None if no row was kept, and for a shard."""
     changed: bool
     """False where the folder held the very same bytes before."""
     funnel: Funnel
@@ -113,6 +121,8 @@ class BuildResult:
     seconds: float
     rates: tuple[Rate, ...] = ()
     """What each stage kept, beside what the paper's own pipeline kept."""
+    shard: Path | None = None
+    """The folder of a shard, where one was built."""
 
     @property
     def kept(self) -> int:
@@ -126,15 +136,17 @@ class BuildResult:
 
 
 def funnel(spool: Spool, not_taken: int) -> Funnel:
-    """Count the spool's rows by outcome, once `curate` has decided."""
+    """Count the spool's rows by outcome; once `curate` has decided, none waits."""
     ended: dict[str, dict[tuple[str, str], int]] = {name: {} for name in STEP_NAMES}
     splits: dict[str, dict[str, int]] = {}
-    rows = 0
+    rows = waiting = 0
     for status, step, code, config, part, count in spool.count("status", "step", "code", "config", "part"):
         rows += count
         if status == "kept":
             parts = splits.setdefault(config, {})
             parts[part] = parts.get(part, 0) + count
+        elif status == LIVE:
+            waiting += count
         else:
             ended[step][status, code] = ended[step].get((status, code), 0) + count
     steps = []
@@ -154,8 +166,11 @@ def funnel(spool: Spool, not_taken: int) -> Funnel:
         )
         left = out
     made = Funnel(
-        steps=tuple(steps), splits={c: splits[c] for c in ("sft", "rl") if c in splits}, not_taken=not_taken
+        steps=tuple(steps),
+        splits={c: splits[c] for c in ("sft", "rl") if c in splits},
+        not_taken=not_taken,
+        waiting=waiting,
     )
-    if made.rows != made.kept + made.dropped + made.failed:
+    if made.rows != made.kept + made.dropped + made.failed + made.waiting:
         raise AssertionError(f"rows do not add up: {made}")
     return made

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vlaa_thinking import plugin
 from vlaa_thinking.batches.journal import Journal
-from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.disk import watched
 from vlaa_thinking.images import ImageStore
@@ -16,6 +16,7 @@ from vlaa_thinking.llm.budget import Budget
 from vlaa_thinking.log import Log
 from vlaa_thinking.places import Places
 from vlaa_thinking.players import Table, Told, players, recalled, recalling
+from vlaa_thinking.shards.away import open_cache
 from vlaa_thinking.steps import Context
 from vlaa_thinking.steps.collect import Collection
 from vlaa_thinking.steps.curate import refuse_unmeasured
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Mapping
     from pathlib import Path
 
+    from vlaa_thinking.cache import Cache
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.project import Project
     from vlaa_thinking.result import Run
@@ -71,6 +73,7 @@ class Setup:
             self.images,
             seed=self.seed,
             limit=self.limit,
+            shard=self.run.shard,
             between=self.stop.raise_if_wanted,
         )
 
@@ -97,9 +100,10 @@ async def made_ready(
     async with AsyncExitStack() as stack:
         if options.ctrl_c:
             stack.enter_context(stop.on_ctrl_c())
-        places = stack.enter_context(Places(options.out, replace=run.replace))
+        work = run.shard.folder(options.out) if run.shard else None
+        places = stack.enter_context(Places(options.out, replace=run.replace, work=work))
         stack.enter_context(watched(places.work, run.cache or places.answers))
-        cache = stack.enter_context(closing(Cache(run.cache or places.answers)))
+        cache = stack.enter_context(closing(await asyncio.to_thread(open_cache, run, places)))
         log = stack.enter_context(closing(Log(run.log, out=places.out))) if run.log else None
         images = ImageStore(places.images, cache)
         if calls:

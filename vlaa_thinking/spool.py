@@ -84,10 +84,10 @@ class Spool:
         if fresh:
             path.unlink(missing_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # Nothing here is worth a disk flush: a killed build makes its spool again from the cache.
-        self._db.execute("PRAGMA journal_mode=OFF")
-        self._db.execute("PRAGMA synchronous=OFF")
         if fresh:
+            # Nothing here is worth a disk flush: a killed build makes its spool again from the cache.
+            self._db.execute("PRAGMA journal_mode=OFF")
+            self._db.execute("PRAGMA synchronous=OFF")
             self._db.execute(_TABLE)
             self._db.execute(_INDEX)
             self._db.execute("BEGIN")
@@ -181,6 +181,10 @@ class Spool:
         self._db.execute(
             "UPDATE rows SET config='rejected', part='train' WHERE status='dropped' AND config IS NULL"
         )
+        self.settle()
+
+    def settle(self) -> None:
+        """Write down all that was put in."""
         self._db.execute("COMMIT")
 
     def rows(self, config: str, part: str) -> Iterator[tuple[Record, str | None]]:

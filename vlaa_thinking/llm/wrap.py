@@ -88,8 +88,7 @@ class Cached:
         self._counts = counts
         self._again = frozenset(again)
         self._longer = longer
-        self._rested_on: set[bytes] = set()
-        """Keys of the answers that rows rest on: each is counted once."""
+        self._rested_on = counts.rested_on
         self._under_way: dict[bytes, asyncio.Future[Completion]] = {}
 
     async def __call__(self, request: Request, /) -> Completion:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import AsyncExitStack, closing, suppress
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,41 +18,23 @@ from vlaa_thinking.cache import Cache
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.dataset import files_told
 from vlaa_thinking.edition import Edition
-from vlaa_thinking.errors import NoReply, OutputError, SetupError
+from vlaa_thinking.errors import OutputError
 from vlaa_thinking.images import ImageStore
-from vlaa_thinking.llm.wrap import Cached
-from vlaa_thinking.pipeline import check_blind, read_benchmarks, second_pass, walk
+from vlaa_thinking.pipeline import check_blind, read_benchmarks, second_pass
 from vlaa_thinking.places import MANIFEST, Places, hash_file
-from vlaa_thinking.prices import price_of
 from vlaa_thinking.project import Project
+from vlaa_thinking.rebuilding.walking import Desk, MissingAnswer, settings_as, walk_again
 from vlaa_thinking.result import Run
 from vlaa_thinking.setup import Setup, context_of
 from vlaa_thinking.spool import Spool
 from vlaa_thinking.stop import Stop, run_to_end
-from vlaa_thinking.trace import as_collected, note_of, noted_players
+from vlaa_thinking.trace import note_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vlaa_thinking.llm import LLM, Completion, Request
-    from vlaa_thinking.record import Record
-    from vlaa_thinking.settings import Role, Settings
-    from vlaa_thinking.steps import Player
-
-LOT = 64
-"""Rows that walk at once."""
-
 BLIND = "(the sample asked without its image)"
 """What stands in a row's place where the policy's look without the image has no answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingAnswer:
-    """A row whose way needs an answer that is not stored."""
-
-    row: str
-    """Its id, as source/id."""
-    step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +97,9 @@ async def _rebuild(
     if target.resolve() == first.out:
         raise OutputError(f"{target} is the folder itself: a rebuild goes to a new place, name another --out")
     note = note_of(first)
-    settings = _settings(edition.manifest, project or Project.open(note["project"]))
+    manifest = edition.manifest
+    chosen = project or Project.open(note["project"])
+    settings = settings_as(manifest["project"], chosen, manifest["profile"], manifest["preset"])
     async with AsyncExitStack() as stack:
         stack.enter_context(first)
         before = stack.enter_context(closing(_spool_of(first, edition.manifest)))
@@ -124,7 +107,7 @@ async def _rebuild(
         places = stack.enter_context(Places(target, replace=replace))
         stack.callback(_leave_no_work, places)
         counts, images = Counts(), ImageStore(first.images, answers)
-        stop, desk = Stop(counts), _Desk(answers, counts)
+        stop, desk = Stop(counts), Desk(answers, counts)
         stack.enter_context(stop.on_ctrl_c())
         setup = Setup(
             run=Run(),
@@ -143,7 +126,7 @@ async def _rebuild(
             closing(Spool(places.spool, fresh=True, between_rows=stop.raise_if_wanted))
         )
         benchmarks = await asyncio.to_thread(read_benchmarks, setup)
-        missing = await stop.watch(_walk_all(before, spool, setup), ())
+        missing = await stop.watch(walk_again(before.collected(), spool, setup), ())
         asked_in_vain = desk.missed
         blind = await stop.watch(check_blind(setup, spool), ())
         if desk.missed > asked_in_vain:
@@ -160,23 +143,6 @@ async def _rebuild(
             differing=_differing(first.out, places.out) if made.kept else (),
             versions=(edition.manifest["version"], vlaa_thinking.__version__),
         )
-
-
-def _settings(manifest: Mapping[str, Any], project: Project) -> Settings:
-    """Read the project as the folder was built; raises `SetupError` naming each file that is another one now."""
-    settings = project.settings(manifest["profile"], manifest["preset"])
-    then, now = manifest["project"], settings.hashes
-    wrong = [
-        f"{name} {'was changed' if name in then and name in now else 'is gone' if name in then else 'is new'}"
-        for name in sorted({*then, *now})
-        if then.get(name) != now.get(name)
-    ]
-    if wrong:
-        raise SetupError(
-            f"the project {project.root} is not as this dataset was built from it: {', '.join(wrong)}; "
-            "name a project with the files as they were, or build anew"
-        )
-    return settings
 
 
 def _cache_of(first: Places, note: Mapping[str, Any], cache: Path | None) -> Path:
@@ -202,61 +168,6 @@ def _spool_of(first: Places, manifest: Mapping[str, Any]) -> Spool:
             f"there since; {again}"
         )
     return spool
-
-
-async def _walk_all(before: Spool, spool: Spool, setup: Setup) -> list[MissingAnswer]:
-    """Let every row walk again; returns those that met an answer which is not stored."""
-    missing, no_image = [], []
-    rows = before.collected()
-    while lot := [(as_collected(record), copy) for record, copy in islice(rows, LOT)]:
-        no_image += [record.id for record, _ in lot if _lacks_image(record, setup.images)]
-        if no_image:
-            continue
-        ended = await asyncio.gather(*(walk(record, setup.context, setup.counts) for record, _ in lot))
-        for record, (_, copy) in zip(ended, lot, strict=True):
-            spool.put(record, copy)
-            if record.outcome is not None and record.outcome.status == "failed":
-                missing.append(MissingAnswer(row=record.id, step=record.outcome.step))
-    if no_image:
-        raise OutputError(
-            f"{setup.images.folder} lacks the images of {len(no_image):,} rows ({', '.join(no_image[:3])}"
-            f"{', ...' if len(no_image) > 3 else ''}): build again, and then rebuild"
-        )
-    return missing
-
-
-def _lacks_image(record: Record, images: ImageStore) -> bool:
-    return record.picture is not None and not images.path(record.picture.sha256).is_file()
-
-
-class _Desk:
-    """Who answers for the models: the cache, and what it lacks is counted."""
-
-    def __init__(self, cache: Cache, counts: Counts) -> None:
-        self._cache = cache
-        self._counts = counts
-        self.missed = 0
-        """Calls whose answer is not stored."""
-
-    def cast(self, settings: Settings, note: Mapping[str, Any]) -> dict[Role, Player]:
-        """Set up the players of the first build; one that plays several roles rests on each answer once."""
-        nests: dict[str, LLM] = {}
-        cast: dict[Role, Player] = {}
-        for role, player in noted_players(settings, note).items():
-            if player.name not in nests:
-                nests[player.name] = self._nest(player)
-            cast[role] = replace(player, llm=nests[player.name])
-        return cast
-
-    def _nest(self, player: Player) -> LLM:
-        if player.address is None:
-            return self._lacking
-        price = price_of(player.model)
-        return Cached(self._lacking, self._cache, player.address, price=price, counts=self._counts)
-
-    async def _lacking(self, _request: Request, /) -> Completion:
-        self.missed += 1
-        raise NoReply("the answer is not stored")
 
 
 def _differing(a: Path, b: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vlaa_thinking import plugin
 from vlaa_thinking.checks import canonical
 from vlaa_thinking.errors import SetupError, VlaaError
+from vlaa_thinking.images import original
 from vlaa_thinking.record import Fault, Gold, Picture, Record, Row
 from vlaa_thinking.settings import SourceHead
 from vlaa_thinking.sources import Source as At
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from vlaa_thinking.images import ImageStore
+    from vlaa_thinking.images import ImageStore, Original
     from vlaa_thinking.settings import Settings, Source
+    from vlaa_thinking.shards import Shard
     from vlaa_thinking.sources import Reader
 
 
@@ -64,16 +66,20 @@ class Collection:
         *,
         seed: int,
         limit: int | None,
+        shard: Shard | None = None,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         """Open the sources; raises `SetupError` for a wrong reader, option, file or column.
 
-        `between` may raise to end the ranking of a long source.
+        With a `shard` all rows are read and those that fall to it are given. `between` may raise to end the
+        reading of a long source.
         """
         if limit is not None and limit < 1:
             raise SetupError(f"the limit is {limit}: it must be at least 1")
         self._images = images
         self._limit = limit
+        self._shard = shard
+        self._read = hashlib.sha256()
         self._taken: dict[str, int] = {source.name: 0 for source in settings.sources}
         self._seen: dict[bytes, int] = {}
         self._asked: dict[bytes, str] = {}
@@ -102,6 +108,11 @@ class Collection:
         )
         return ranked + sum(left)
 
+    @property
+    def read(self) -> dict[str, Any]:
+        """Say what was read so far, other shards' rows included: how many rows, and one hash of ids and images."""
+        return {"rows": sum(self._taken.values()), "sha256": self._read.hexdigest()}
+
     def __iter__(self) -> Iterator[Collected]:
         """Give the records, one from each source in turn."""
         for source in (source for source, _ in self._open if source.name in self._draws):
@@ -121,7 +132,11 @@ class Collection:
                     continue
                 self._taken[source.name] += 1
                 count += 1
-                yield self._enter(source, row)
+                collected = self._enter(source, row)
+                if collected is None:
+                    self._between()
+                else:
+                    yield collected
 
     def _next(self, rows: Iterator[Row], source: Source) -> Row | None:
         """Pull the next row that is taken."""
@@ -135,13 +150,21 @@ class Collection:
             self._between()
             yield row
 
-    def _enter(self, source: Source, row: Row) -> Collected:
+    def _enter(self, source: Source, row: Row) -> Collected | None:
+        """Make the record of a row; None where it falls to another shard."""
         row = _sound(row)
-        facts = row.image if isinstance(row.image, Fault) else self._images.add(row.image)
-        record = _record(source, row, facts)
-        digest = hashlib.sha256(record.id.encode()).digest()[:16]
+        image = row.image if isinstance(row.image, Fault) else original(row.image)
+        source_id = row.id or _hash_id(row, image)
+        named = hashlib.sha256(f"{source.name}/{source_id}".encode()).digest()
+        known = named if isinstance(image, Fault) else image.sha256
+        self._read.update(named + known)
+        digest = named[:16]
         copy = self._seen.get(digest, 0)
         self._seen[digest] = copy + 1
+        if self._shard and not self._shard.holds(known):
+            return None
+        facts = image if isinstance(image, Fault) else self._images.keep(image)
+        record = _record(source, row, source_id, facts)
         first = None if copy and row.id else self._asked_before(record)
         if first:
             reason = "collect: an earlier row asks the same question on the same image"
@@ -236,10 +259,9 @@ def _type(read: Reader, parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - 
     return eval(note, read.__globals__) if isinstance(note, str) else note  # noqa: S307 - the reader's own code
 
 
-def _record(source: Source, row: Row, facts: Picture | Fault) -> Record:
+def _record(source: Source, row: Row, source_id: str, facts: Picture | Fault) -> Record:
     """Make the record of a row; what is wrong with the row is the record's outcome."""
     gold, fault = _gold(row)
-    source_id = row.id or _hash_id(row, facts)
     record = Record(
         id=f"{source.name}/{source_id}",
         source=source.name,
@@ -305,6 +327,6 @@ def _gold(row: Row) -> tuple[Gold, str]:
     return gold, ""
 
 
-def _hash_id(row: Row, facts: Picture | Fault) -> str:
-    image = facts.sha256 if isinstance(facts, Picture) else facts.reason
-    return hashlib.sha256(f"{image}\n{row.question}".encode()).hexdigest()[:16]
+def _hash_id(row: Row, image: Original | Fault) -> str:
+    named = image.reason if isinstance(image, Fault) else image.sha256.hex()
+    return hashlib.sha256(f"{named}\n{row.question}".encode()).hexdigest()[:16]
