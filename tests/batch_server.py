@@ -37,6 +37,8 @@ class Held:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By custom_id: status and body; what is missing was not worked on."""
     fault: dict[str, str] | None = None
+    archived: bool = False
+    """Whether its results are kept no longer."""
 
 
 class Batches:
@@ -159,7 +161,7 @@ class OpenAIBatchServer(Batches, ChatServer):
                 return 200, {"object": "list", "data": [self.told(b) for b in page], "has_more": more}
             case "GET", ["batches", name] if held := self.find(name):
                 return 200, self.told(held)
-            case "GET", ["files", name, "content"] if held := self.find(name[4:]):
+            case "GET", ["files", name, "content"] if (held := self.find(name[4:])) and not held.archived:
                 wanted = name.startswith("out-")
                 return 200, "\n".join(json.dumps(line) for ok, line in _lines(held) if ok is wanted)
         return 404, {"error": {"message": f"no such path: {url}"}}
@@ -243,9 +245,11 @@ class AnthropicBatchServer(Batches, MessagesServer):
             "created_at": stamp,
             "expires_at": stamp,
             "ended_at": stamp if over else None,
-            "archived_at": None,
+            "archived_at": stamp if held.archived else None,
             "cancel_initiated_at": None,
-            "results_url": f"{self.url}/v1/messages/batches/{held.id}/results" if over else None,
+            "results_url": f"{self.url}/v1/messages/batches/{held.id}/results"
+            if over and not held.archived
+            else None,
         }
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
-from vlaa_thinking.batches import TooLarge
+from vlaa_thinking.batches import Gone, TooLarge
 from vlaa_thinking.batches.finding import Finder
 from vlaa_thinking.batches.journal import Batch, Entry
 from vlaa_thinking.batches.results import Results
@@ -266,12 +266,23 @@ class Courier:
                 if batch.provider_id is None:
                     await self._find(batch)
                     continue
-                seen = await self._at.service.look(batch.provider_id)
+                seen = await self._seen(batch, batch.provider_id)
                 self._note(batch.id, seen)
                 if seen.ended:
                     await self._take_in(batch, seen)
             except Transient as exc:
                 self._at.counts.batches[batch.id].state = f"cannot be asked now: {exc}"[:80]
+
+    async def _seen(self, batch: Batch, provider_id: str) -> Seen:
+        try:
+            return await self._at.service.look(provider_id)
+        except Gone as exc:
+            key = f" {batch.key_env}" if batch.key_env else ""
+            raise ModelError(
+                f'the provider of the model "{self._at.name}" does not know the batch {provider_id}: is the key{key} '
+                "another account's? If the batch was deleted, delete batches.sqlite in the work folder, too: its "
+                "requests are then paid again"
+            ) from exc
 
     async def _find(self, batch: Batch) -> None:
         """Look for a batch of which only the intention is known."""
