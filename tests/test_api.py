@@ -54,6 +54,7 @@ NAMES = [
     "abuild",
     "audit",
     "build",
+    "build_on_ray",
     "cache_gc",
     "cache_stats",
     "diff",

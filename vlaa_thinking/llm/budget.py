@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.settings import Model
+    from vlaa_thinking.shards.sharing import Lend
 
 SURE = CHARS_PER_TOKEN
 """A reservation takes so many times the estimated input tokens: a text may hold as many as it has bytes."""
@@ -20,8 +21,8 @@ SURE = CHARS_PER_TOKEN
 class Budget:
     """What one build may spend, over all its models."""
 
-    def __init__(self, most: float, counts: Counts) -> None:
-        """Allow `most` US dollars; raises `SetupError` where that is no amount."""
+    def __init__(self, most: float, counts: Counts, *, lend: Lend | None = None) -> None:
+        """Allow `most` US dollars, and what `lend` gives beyond; raises `SetupError` where that is no amount."""
         if not most >= 0:
             raise SetupError(f"a budget is US dollars from 0 on, not {most:g}")
         self._most = most
@@ -29,13 +30,17 @@ class Budget:
         self._reserved = 0.0
         self._on_the_wire = 0
         self._settled = asyncio.Event()
+        self._lend = lend
+        self._lending = asyncio.Lock()
 
     async def reserve(self, dollars: float) -> None:
         """Set `dollars` aside; waits for calls in flight, raises `BudgetReached` when there is none to wait for.
 
         A call that waits when the user stops the build is not made: it raises `Uncharged`, which frees its slot.
         """
-        while self._counts.spent + self._reserved + dollars > self._most:
+        while self._lacks(dollars):
+            if await self._borrowed(dollars):
+                continue
             if self._on_the_wire == 0:
                 raise BudgetReached(
                     f"stopped at the budget: ${self._counts.spent:.4f} of ${self._most:g} is spent and the next call "
@@ -47,6 +52,20 @@ class Budget:
                 raise Uncharged("the build is stopping")
         self._reserved += dollars
         self._on_the_wire += 1
+
+    def _lacks(self, dollars: float) -> float:
+        """Say how much is lacking for so much more; nothing where it is within the budget."""
+        return max(0.0, self._counts.spent + self._reserved + dollars - self._most)
+
+    async def _borrowed(self, dollars: float) -> bool:
+        """Borrow what is lacking; one call at a time asks for it."""
+        if self._lend is None:
+            return False
+        async with self._lending:
+            lacking = self._lacks(dollars)
+            lent = await self._lend(lacking) if lacking else 0.0
+            self._most += lent
+            return not self._lacks(dollars)
 
     def settle(self, reserved: float) -> None:
         """Give a reservation back, once what was spent is counted."""

@@ -1,0 +1,158 @@
+"""A Ray cluster of two nodes in a network of its own, one of which dies with its disk in the middle of a build.
+
+    unshare -n sh -c 'ip link set lo up; exec python tests/faults/ray_cluster.py FOLDER'
+
+It prints one line of JSON. Without `unshare -n` Ray takes the machine's own address for the loopback's, and hangs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+SOCKETS = tempfile.mkdtemp(prefix="ray-")  # its paths must be short
+os.environ |= {
+    "RAY_TMPDIR": SOCKETS,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_health_check_initial_delay_ms": "0",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+import ray  # noqa: E402 - Ray reads its environment when it is imported
+from chat_server import ChatServer  # noqa: E402
+from kills import Watch  # noqa: E402
+from ray.cluster_utils import Cluster  # noqa: E402
+from sums_project import ROLES, files, image_urls, picture, said_to, sums_project  # noqa: E402
+
+from vlaa_thinking import Run, Shard, build  # noqa: E402
+from vlaa_thinking.shards.cluster import build_on_ray  # noqa: E402
+
+if TYPE_CHECKING:
+    from vlaa_thinking.counts import Counts
+
+SHARDS = 4
+SECOND = 1.0
+"""Within which an answer is carried away."""
+ROWS = 48
+LIMIT = 6
+"""Calls in flight of one model, over the whole cluster."""
+
+
+def shard_of(body: dict[str, Any]) -> int:
+    """Say to which shard a call belongs."""
+    if body["model"] == "eye":
+        image = base64.b64decode(image_urls(body)[0].partition(",")[2])
+    else:
+        found = re.search(r"What is (\d+) plus|(\d+) and \d+ make", said_to(body))
+        assert found, body
+        image = picture(int(found[1] or found[2]) // 3)
+    digest = hashlib.sha256(image).digest()
+    return next(n for n in range(1, SHARDS + 1) if Shard(number=n, count=SHARDS).holds(digest))
+
+
+def most_at_once(calls: list[tuple[str, float, float]]) -> dict[str, int]:
+    """Say of each model how many of its calls were under way at once."""
+    most: dict[str, int] = {}
+    for model in ROLES.values():
+        mine = [(began, ended) for body, began, ended in calls if json.loads(body)["model"] == model]
+        edges = sorted([(began, 1) for began, _ in mine] + [(ended, -1) for _, ended in mine])
+        most[model] = max(accumulate(step for _, step in edges), default=0)
+    return most
+
+
+def main(here: Path) -> dict[str, Any]:
+    """Build locally, then on the cluster, and kill a node; returns what came of it."""
+    watch = Watch(latency=0.01, close=0.3)
+    with ChatServer(watch) as server:
+        project = sums_project(here / "p", server.url, count=ROWS, max_concurrency=LIMIT)
+        build(project, out=here / "whole")
+        needed = server.calls
+        watch.latency, server.max_in_flight = 0.4, 0
+        disks = [here / "disk-1", here / "disk-2"]
+        for disk in disks:
+            disk.mkdir()
+        began = time.monotonic()
+        ordinary = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False}
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                **ordinary,
+                "node_ip_address": "127.0.0.1",
+                "env_vars": {"TMPDIR": str(disks[0])},
+            },
+        )
+        second = cluster.add_node(**ordinary, node_ip_address="127.0.0.1", env_vars={"TMPDIR": str(disks[1])})
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ready = time.monotonic() - began
+        found: dict[str, Any] = {}
+
+        def kill() -> None:
+            while server.calls < needed + needed // 2 or not list(disks[1].glob("*/set.shard-*")):
+                time.sleep(0.01)
+            found["dead"] = sorted(p.name for p in disks[1].glob("*/set.shard-*"))
+            cluster.remove_node(second, allow_graceful=False)
+            found["moment"] = time.monotonic()
+            found["in_flight"] = server.in_flight
+            shutil.rmtree(disks[1], ignore_errors=True)
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        seen: list[int] = []
+
+        def look(counts: Counts) -> None:
+            seen.append(counts.rows_ended)
+
+        began = time.monotonic()
+        run = Run(work=str(here / "net"), watch=look)
+        made = build_on_ray(project, out=here / "set", shards=SHARDS, run=run)
+        took = time.monotonic() - began
+        killer.join()
+        dead = {int(name.split("-")[1]) for name in found["dead"]}
+        gone = found["moment"]
+        mine = [call for call in watch.calls[needed:] if shard_of(json.loads(call[0])) in dead]
+        at_risk = [
+            call for call in mine if call[1] <= gone + watch.close and call[2] >= gone - SECOND - watch.close
+        ]
+        bodies = [body for body, _, _ in watch.calls[needed:]]
+        again = {body for body in bodies if bodies.count(body) > 1}
+        result = {
+            "needed": needed,
+            "repeated": server.settled() - 2 * needed,
+            "repeated_of_dead": sum(shard_of(json.loads(body)) in dead for body in again),
+            "at_risk": len(at_risk),
+            "asked_of_dead": sum(began <= gone for _, began, _ in mine),
+            "in_flight": found["in_flight"],
+            "dead": sorted(dead),
+            "most_at_once": most_at_once(watch.calls[needed:]),
+            "same": files(here / "set") == files(here / "whole"),
+            "left": sorted(p.name for p in here.iterdir()),
+            "scratch": [p.name for p in disks[0].glob("*/*")],
+            "rows": made.funnel.rows,
+            "seen": max(seen),
+            "ready": round(ready, 1),
+            "took": round(took, 1),
+        }
+        ray.shutdown()
+        cluster.shutdown()
+        shutil.rmtree(SOCKETS, ignore_errors=True)
+        return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]).resolve())))
