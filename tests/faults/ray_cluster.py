@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -87,7 +88,11 @@ def main(here: Path) -> dict[str, Any]:
         for disk in disks:
             disk.mkdir()
         began = time.monotonic()
-        ordinary = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False}
+        ordinary: dict[str, Any] = {
+            "num_cpus": 2,
+            "object_store_memory": 80_000_000,
+            "include_dashboard": False,
+        }
         cluster = Cluster(
             initialize_head=True,
             head_node_args={
@@ -98,7 +103,7 @@ def main(here: Path) -> dict[str, Any]:
         )
         second = cluster.add_node(**ordinary, node_ip_address="127.0.0.1", env_vars={"TMPDIR": str(disks[1])})
         cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         ready = time.monotonic() - began
         found: dict[str, Any] = {}
 
@@ -149,7 +154,7 @@ def main(here: Path) -> dict[str, Any]:
             "took": round(took, 1),
         }
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call,unused-ignore]
         shutil.rmtree(SOCKETS, ignore_errors=True)
         return result
 

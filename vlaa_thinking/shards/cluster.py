@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -129,7 +130,7 @@ class _Driver:
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
         except ImportError:
             raise SetupError('Ray is not installed: pip install "vlaa-thinking[ray]"') from None
-        self._ray = ray
+        self._ray: Any = ray  # it is typed here and there
         self._on = NodeAffinitySchedulingStrategy
         self._job = job
         self._run = run
@@ -143,7 +144,7 @@ class _Driver:
         self._own = not ray.is_initialized()
         if self._own:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         here = self._on(ray.get_runtime_context().get_node_id(), soft=False)
         office = ray.remote(num_cpus=0, scheduling_strategy=here)(Office)
         self._office = office.remote(self._run.budget)
