@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes in a network of its own, one of which dies with its disk in the middle of a build.
+"""A Ray cluster of two nodes in a network of its own: a worker of one is killed, then the other dies with its disk.
 
     unshare -n sh -c 'ip link set lo up; exec python tests/faults/ray_cluster.py FOLDER'
 
@@ -14,10 +14,12 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ os.environ |= {
     "RAY_health_check_failure_threshold": "3",
 }
 
+import psutil  # noqa: E402
 import ray  # noqa: E402 - Ray reads its environment when it is imported
 from chat_server import ChatServer  # noqa: E402
 from kills import Watch  # noqa: E402
@@ -50,6 +53,9 @@ SHARDS = 4
 SECOND = 1.0
 """Within which an answer is carried away."""
 ROWS = 48
+CLOSE = 0.3
+"""Seconds that a reply takes, at most, from the server to a worker's file, on a busy machine."""
+
 LIMIT = 6
 """Calls in flight of one model, over the whole cluster."""
 
@@ -76,9 +82,47 @@ def most_at_once(calls: list[tuple[str, float, float]]) -> dict[str, int]:
     return most
 
 
+def worker_on(disk: Path) -> tuple[int, int]:
+    """Find a worker that builds a shard on the node with this disk: its process, and the shard."""
+    for process in psutil.process_iter(["pid", "cmdline", "environ"]):
+        info = process.info
+        if (info["environ"] or {}).get("TMPDIR") == str(disk) and (info["cmdline"] or [""])[0] == "ray::work":
+            for file in process.open_files():
+                found = re.search(r"/set\.shard-(\d+)-of", file.path)
+                if found:
+                    return info["pid"], int(found[1])
+    raise AssertionError(f"no worker on {disk}")
+
+
+def lost(calls: list[tuple[int, float, float]], moment: float, before: float) -> int:
+    """Count the calls that were in flight at a moment, or answered so many seconds before."""
+    return sum(began <= moment + CLOSE and ended >= moment - before for _, began, ended in calls)
+
+
+def start_cluster(disks: list[Path]) -> tuple[Cluster, Any]:
+    """Start two nodes, each with a disk of its own, and join them; returns the second, too."""
+    ordinary: dict[str, Any] = {
+        "num_cpus": 2,
+        "object_store_memory": 80_000_000,
+        "include_dashboard": False,
+    }
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            **ordinary,
+            "node_ip_address": "127.0.0.1",
+            "env_vars": {"TMPDIR": str(disks[0])},
+        },
+    )
+    second = cluster.add_node(**ordinary, node_ip_address="127.0.0.1", env_vars={"TMPDIR": str(disks[1])})
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    return cluster, second
+
+
 def main(here: Path) -> dict[str, Any]:
-    """Build locally, then on the cluster, and kill a node; returns what came of it."""
-    watch = Watch(latency=0.01, close=0.3)
+    """Build locally, then on the cluster, and kill a worker and a node there; returns what came of it."""
+    watch = Watch(latency=0.01, close=CLOSE)
     with ChatServer(watch) as server:
         project = sums_project(here / "p", server.url, count=ROWS, max_concurrency=LIMIT)
         build(project, out=here / "whole")
@@ -88,33 +132,25 @@ def main(here: Path) -> dict[str, Any]:
         for disk in disks:
             disk.mkdir()
         began = time.monotonic()
-        ordinary: dict[str, Any] = {
-            "num_cpus": 2,
-            "object_store_memory": 80_000_000,
-            "include_dashboard": False,
-        }
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                **ordinary,
-                "node_ip_address": "127.0.0.1",
-                "env_vars": {"TMPDIR": str(disks[0])},
-            },
-        )
-        second = cluster.add_node(**ordinary, node_ip_address="127.0.0.1", env_vars={"TMPDIR": str(disks[1])})
-        cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        cluster, second = start_cluster(disks)
         ready = time.monotonic() - began
         found: dict[str, Any] = {}
 
         def kill() -> None:
-            while server.calls < needed + needed // 2 or not list(disks[1].glob("*/set.shard-*")):
-                time.sleep(0.01)
+            wait_for(needed + needed // 4, disks[0])
+            pid, found["killed"] = worker_on(disks[0])
+            os.kill(pid, signal.SIGKILL)
+            found["worker"] = time.monotonic()
+            wait_for(needed + needed // 2, disks[1])
             found["dead"] = sorted(p.name for p in disks[1].glob("*/set.shard-*"))
             cluster.remove_node(second, allow_graceful=False)
-            found["moment"] = time.monotonic()
+            found["node"] = time.monotonic()
             found["in_flight"] = server.in_flight
             shutil.rmtree(disks[1], ignore_errors=True)
+
+        def wait_for(calls: int, disk: Path) -> None:
+            while server.calls < calls or not list(disk.glob("*/set.shard-*")):
+                time.sleep(0.01)
 
         killer = threading.Thread(target=kill, daemon=True)
         killer.start()
@@ -129,19 +165,21 @@ def main(here: Path) -> dict[str, Any]:
         took = time.monotonic() - began
         killer.join()
         dead = {int(name.split("-")[1]) for name in found["dead"]}
-        gone = found["moment"]
-        mine = [call for call in watch.calls[needed:] if shard_of(json.loads(call[0])) in dead]
-        at_risk = [
-            call for call in mine if call[1] <= gone + watch.close and call[2] >= gone - SECOND - watch.close
-        ]
+        calls = [(shard_of(json.loads(body)), began, ended) for body, began, ended in watch.calls[needed:]]
+        of_killed = lost([c for c in calls if c[0] == found["killed"]], found["worker"], watch.close)
+        of_dead = lost([c for c in calls if c[0] in dead], found["node"], SECOND + watch.close)
         bodies = [body for body, _, _ in watch.calls[needed:]]
-        again = {body for body in bodies if bodies.count(body) > 1}
+        again = Counter(
+            shard_of(json.loads(body)) for body in set(bodies) for _ in range(bodies.count(body) - 1)
+        )
         result = {
             "needed": needed,
             "repeated": server.settled() - 2 * needed,
-            "repeated_of_dead": sum(shard_of(json.loads(body)) in dead for body in again),
-            "at_risk": len(at_risk),
-            "asked_of_dead": sum(began <= gone for _, began, _ in mine),
+            "repeated_by_shard": sorted(again.items()),
+            "killed": found["killed"],
+            "at_risk_of_killed": of_killed,
+            "at_risk_of_dead": of_dead,
+            "asked_of_dead": sum(began <= found["node"] for shard, began, _ in calls if shard in dead),
             "in_flight": found["in_flight"],
             "dead": sorted(dead),
             "most_at_once": most_at_once(watch.calls[needed:]),

@@ -1,4 +1,4 @@
-"""A Ray cluster that loses a node in the middle of a build: what it pays twice, and what it makes."""
+"""A Ray cluster that loses a worker and then a node in the middle of a build: what it pays twice, and what it makes."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def alone() -> list[str]:
     pytest.skip("Ray is tried in a network of its own, and `unshare` may not make one here")
 
 
-def test_a_node_dies_and_its_shards_are_built_on_the_other(tmp_path: Path) -> None:
+def test_a_worker_is_killed_and_a_node_dies_and_the_dataset_is_that_of_one_machine(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
     command = 'ip link set lo up && exec "$@"'
     paths = [str(Path(vlaa_thinking.__file__).parents[1]), str(HERE.parent), str(HERE)]
@@ -40,8 +40,12 @@ def test_a_node_dies_and_its_shards_are_built_on_the_other(tmp_path: Path) -> No
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["same"]
     assert told["in_flight"] > 0
-    assert 0 <= told["repeated"] == told["repeated_of_dead"] <= told["at_risk"]
-    assert told["at_risk"] < told["asked_of_dead"]  # else nothing would be shown
+    again = dict(told["repeated_by_shard"])
+    assert told["killed"] not in told["dead"]
+    assert set(again) <= {told["killed"], *told["dead"]}
+    assert again.pop(told["killed"], 0) <= told["at_risk_of_killed"]
+    assert sum(again.values()) <= told["at_risk_of_dead"]
+    assert told["at_risk_of_dead"] < told["asked_of_dead"]  # else nothing would be shown
     assert all(most <= 6 for most in told["most_at_once"].values())
     assert (told["rows"], told["seen"]) == (48, 48)
     assert told["scratch"] == []

@@ -207,9 +207,12 @@ class _Driver:
             return None
         if said is not None:
             kind, words = said
-            raise {"BudgetReached": BudgetReached, "Interrupted": Interrupted}.get(kind, SetupError)(
-                f"shard {task.shard}: {words}"
-            )
+            if kind == "BudgetReached":
+                raise BudgetReached(
+                    f"stopped at the budget: what others hold or have spent of ${self._run.budget:g} leaves too little "
+                    f"for the next call of shard {task.shard}; every answer is kept: build again with a larger --budget"
+                )
+            raise SetupError(f"shard {task.shard}: {words}")
         return task.share
 
     def _again(self, task: _Task, why: BaseException) -> None:
