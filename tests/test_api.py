@@ -56,6 +56,7 @@ NAMES = [
     "abuild",
     "audit",
     "build",
+    "build_on_ray",
     "cache_gc",
     "cache_stats",
     "diff",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.result import BuildResult, Run
     from vlaa_thinking.scoring import ScoredLine, ScoreReport, Tally, score
     from vlaa_thinking.shards import Shard
+    from vlaa_thinking.shards.cluster import build_on_ray
     from vlaa_thinking.shards.merging import merge
     from vlaa_thinking.trace import Trace, show
 
@@ -75,6 +76,7 @@ __all__ = [
     "abuild",
     "audit",
     "build",
+    "build_on_ray",
     "cache_gc",
     "cache_stats",
     "diff",
@@ -119,6 +121,7 @@ _HOMES = {
     "result": ("BuildResult", "Run"),
     "scoring": ("ScoreReport", "ScoredLine", "Tally", "score"),
     "shards": ("Shard",),
+    "shards.cluster": ("build_on_ray",),
     "shards.merging": ("merge",),
     "trace": ("Trace", "show"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -83,6 +84,10 @@ def build(
             metavar="URL", help="Storage that a shard's answers are carried to as they come: s3://..."
         ),
     ] = None,
+    engine: Annotated[
+        Literal["here", "ray"], typer.Option(help="Who builds: this process, or a Ray cluster, with --work.")
+    ] = "here",
+    shards: Annotated[int, typer.Option(min=1, help="With --engine ray: into how many parts.")] = 8,
 ) -> None:
     """Run the six steps and write a dataset folder.
 
@@ -90,7 +95,7 @@ def build(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from vlaa_thinking import Project, Run, Shard  # noqa: PLC0415
+    from vlaa_thinking import Project, Run, Shard, build_on_ray  # noqa: PLC0415
     from vlaa_thinking import build as run_build  # noqa: PLC0415
     from vlaa_thinking.display import Progress, report  # noqa: PLC0415
 
@@ -109,7 +114,8 @@ def build(
             log=log,
             watch=watch,
         )
-        result = run_build(chosen, out=out, profile=profile, limit=limit, seed=seed, run=run)
+        begin = partial(build_on_ray, shards=shards) if engine == "ray" else run_build
+        result = begin(chosen, out=out, profile=profile, limit=limit, seed=seed, run=run)
     report(result, Console())
     raise typer.Exit(result.exit_code)
 

@@ -128,6 +128,11 @@ async def abuild(
     return await _build(options)
 
 
+async def build_shard(options: Options) -> BuildResult:
+    """Build the shard that the options name."""
+    return await _build(options)
+
+
 async def _build(options: Options) -> BuildResult:
     async with made_ready(options) as setup, AsyncExitStack() as stack:
         stack.enter_context(_rarely_collecting())

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.project import Project
     from vlaa_thinking.result import Run
     from vlaa_thinking.settings import Role, Settings
+    from vlaa_thinking.shards.sharing import Lend, Share
     from vlaa_thinking.steps import Player
 
 
@@ -47,6 +48,10 @@ class Options:
     run: Run
     ctrl_c: bool
     """Whether Ctrl-C is listened to."""
+    share: Share | None = None
+    """Where others build, too: the part of every model's limits that is this build's."""
+    lend: Lend | None = None
+    """And who lends it money beyond its budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,8 @@ async def made_ready(
     settings = options.project.settings(options.profile, run.preset)
     if roles is not None:
         settings = replace(settings, roles={r: name for r, name in settings.roles.items() if r in roles})
+    if options.share is not None:
+        settings = options.share.settings(settings)
     counts = Counts()
     stop = Stop(counts)
     async with AsyncExitStack() as stack:
@@ -107,7 +114,7 @@ async def made_ready(
         log = stack.enter_context(closing(Log(run.log, out=places.out))) if run.log else None
         images = ImageStore(places.images, cache)
         if calls:
-            budget = None if run.budget is None else Budget(run.budget, counts)
+            budget = None if run.budget is None else Budget(run.budget, counts, lend=options.lend)
             journal = stack.enter_context(closing(Journal(places.batches)))
             table = Table(
                 journal=journal,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.counts import Counts
     from vlaa_thinking.llm import LLM, Completion, Request
     from vlaa_thinking.settings import Model
+    from vlaa_thinking.shards.sharing import Lend
 
 SURE = CHARS_PER_TOKEN
 """A reservation takes so many times the estimated input tokens: a text may hold as many as it has bytes."""
@@ -20,8 +21,8 @@ SURE = CHARS_PER_TOKEN
 class Budget:
     """What one build may spend, over all its models."""
 
-    def __init__(self, most: float, counts: Counts) -> None:
-        """Allow `most` US dollars; raises `SetupError` where that is no amount."""
+    def __init__(self, most: float, counts: Counts, *, lend: Lend | None = None) -> None:
+        """Allow `most` US dollars, and what `lend` gives beyond; raises `SetupError` where that is no amount."""
         if not most >= 0:
             raise SetupError(f"a budget is US dollars from 0 on, not {most:g}")
         self._most = most
@@ -29,17 +30,21 @@ class Budget:
         self._reserved = 0.0
         self._on_the_wire = 0
         self._settled = asyncio.Event()
+        self._lend = lend
+        self._lending = asyncio.Lock()
 
     async def reserve(self, dollars: float) -> None:
         """Set `dollars` aside; waits for calls in flight, raises `BudgetReached` when there is none to wait for.
 
         A call that waits when the user stops the build is not made: it raises `Uncharged`, which frees its slot.
         """
+        await self._borrow(dollars)
         while not self.begin(dollars):
             self._settled.clear()
             await self._settled.wait()
             if self._counts.stopping:
                 raise Uncharged("the build is stopping")
+            await self._borrow(dollars)
 
     def begin(self, dollars: float) -> bool:
         """Set `dollars` aside, or return False where calls in flight are to be waited for; raises as `reserve` does."""
@@ -55,7 +60,7 @@ class Budget:
 
     def add(self, dollars: float) -> bool:
         """Set so much more aside for what has begun, if there is room for it."""
-        if self._counts.spent + self._reserved + dollars > self._most:
+        if self._lacks(dollars):
             return False
         self._reserved += dollars
         return True
@@ -64,6 +69,19 @@ class Budget:
         """Set aside what an earlier run has sent, whether there is room for it or not."""
         self._reserved += dollars
         self._on_the_wire += 1
+
+    def _lacks(self, dollars: float) -> float:
+        """Say how much is lacking for so much more; nothing where it is within the budget."""
+        return max(0.0, self._counts.spent + self._reserved + dollars - self._most)
+
+    async def _borrow(self, dollars: float) -> None:
+        """Borrow what is lacking, where somebody lends; one call at a time asks for it."""
+        if self._lend is None or not self._lacks(dollars):
+            return
+        async with self._lending:
+            lacking = self._lacks(dollars)
+            if lacking:
+                self._most += await self._lend(lacking)
 
     def settle(self, reserved: float) -> None:
         """Give a reservation back, once what was spent is counted."""

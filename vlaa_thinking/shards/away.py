@@ -14,7 +14,7 @@ from vlaa_thinking.cache import Cache
 from vlaa_thinking.errors import OutputError, SetupError
 from vlaa_thinking.places import Places
 from vlaa_thinking.shards import Shard
-from vlaa_thinking.shards.segments import FOLDER, CarriedCache, Carrier, snapshot, take_segments
+from vlaa_thinking.shards.segments import CarriedCache, Carrier, snapshot, take_segments
 from vlaa_thinking.shards.storage import Storage
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from vlaa_thinking.setup import Setup
 
 _SHARD = re.compile(r"shard-([0-9]+)-of-([0-9]+)")
+
+_FETCHED = re.compile(r"answers\.sqlite|spool\.sqlite|images/[0-9a-f]{2}/[0-9a-f]{64}")
+"""What is brought to this machine; whatever else lies there stays there."""
 
 FINISHED = "run.json"
 """Written last: where it is, a shard is finished."""
@@ -107,15 +110,12 @@ def _fetched(storage: Storage, folder: str, names: list[str], out: Path | str) -
         places.run.unlink(missing_ok=True)
         _remove(places.answers)
         note = json.loads(storage.read(f"{folder}/{FINISHED}"))
-        wanted = [
-            (name, place / name.removeprefix(f"{folder}/")) for name in names if name.startswith(f"{folder}/")
-        ]
-        skipped = (places.run.name, FOLDER)
+        wanted = (name for name in names if name.startswith(f"{folder}/"))
+        files = ((name, name.removeprefix(f"{folder}/")) for name in wanted)
         storage.fetch(
-            (name, path)
-            for name, path in wanted
-            if path.relative_to(place).parts[0] not in skipped
-            and not (path.is_relative_to(places.images) and path.exists())
+            (name, place / file)
+            for name, file in files
+            if _FETCHED.fullmatch(file) and not (file.startswith("images/") and (place / file).exists())
         )
         note["cache"] = str(places.answers)
         places.run.write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
