@@ -80,7 +80,7 @@ COMMON: dict[str, object] = {
 RECIPES: dict[str, dict[str, object]] = {
     "sft": {"learning_rate": 2e-3, "freeze_vision": "false"},  # it is as fresh as the rest
     "grpo": {
-        "learning_rate": 3e-4,
+        "learning_rate": 6e-4,
         "num_generations": 8,
         "temperature": 0.8,
         "beta": 0.0,
