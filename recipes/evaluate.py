@@ -8,7 +8,7 @@ r"""Accuracy of a vision-language model on a split of a dataset, by answer type 
     python recipes/evaluate.py my-model --server http://localhost:8000/v1 --dataset_name org/name --revision v1.0.0
 
 The model is a folder or a name for transformers, or what an OpenAI-compatible server calls it. Each row is asked by its
-own prompt, with the image before the question, and answered greedily. `--out` gets a line of JSON a row (id and
+own prompt, with the image before the question, and answered greedily, or drawn at `--temperature`. `--out` gets a line of JSON a row (id and
 completion), which `vlaa-thinking score` reads, too; a server's replies are kept beside it, so that a second run pays
 for none of them again.
 """
@@ -116,6 +116,8 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", help="for transformers; cuda where there is one")
     parser.add_argument("--batch", type=int, default=8, help="rows at once")
     parser.add_argument("--max_new_tokens", type=int, default=800, help="the paper's limit in evaluation")
+    parser.add_argument("--temperature", type=float, default=0.0, help="draw replies at it; 0: greedily")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws by transformers")
     parser.add_argument(
         "--box_frame", choices=("unit", "thousand", "pixels"), help="by default the model's own"
     )
@@ -133,6 +135,8 @@ def by_transformers(
     """Let transformers generate, some rows at once."""
     import torch  # noqa: PLC0415 - a server needs none
 
+    torch.manual_seed(options.seed)
+    how = {"temperature": options.temperature, "top_k": 0, "top_p": 1.0} if options.temperature else {}
     model.eval()
     for start in range(0, len(rows), options.batch):
         some = rows.select(range(start, min(start + options.batch, len(rows))))
@@ -149,7 +153,7 @@ def by_transformers(
             add_special_tokens=False,  # the template has written them
         ).to(model.device)
         with torch.inference_mode():
-            ids = model.generate(**inputs, do_sample=False, max_new_tokens=options.max_new_tokens)
+            ids = model.generate(**inputs, do_sample=bool(how), max_new_tokens=options.max_new_tokens, **how)
         ids = ids[:, inputs["input_ids"].shape[1] :]
         replies = processor.batch_decode(ids, skip_special_tokens=True)
         ends = model.generation_config.eos_token_id
@@ -222,7 +226,11 @@ def request_of(row: dict[str, Any], images: ImageStore, options: argparse.Namesp
     )
     turns = [Message(role=turn["role"], text=turn["content"]) for turn in row["prompt"]]
     turns[-1] = replace(turns[-1], images=(sent,))
-    params = {"model": options.model, "max_tokens": options.max_new_tokens, "temperature": 0}
+    params = {
+        "model": options.model,
+        "max_tokens": options.max_new_tokens,
+        "temperature": options.temperature,
+    }
     return Request(messages=tuple(turns), params=params, role="policy", step="evaluate")
 
 
