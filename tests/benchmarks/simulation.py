@@ -22,8 +22,8 @@ from vlaa_thinking.llm import Completion, Message, Request, Usage
 from vlaa_thinking.llm.limit import Limited
 from vlaa_thinking.llm.pace import Tokens
 from vlaa_thinking.llm.wrap import Retrying, Standing
-from vlaa_thinking.pipeline import WINDOW
 from vlaa_thinking.prices import CHARS_PER_TOKEN
+from vlaa_thinking.settings import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
