@@ -195,6 +195,12 @@ def test_a_merged_folder_is_built_merged_and_rebuilt_again_without_a_call(made: 
 
 def test_shards_come_from_anywhere_and_a_dataset_may_be_merged_elsewhere(made: Made, tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
+    for folder in made.shards:
+        change(folder, project="/nowhere/p")
+    with pytest.raises(
+        SetupError, match="the project /nowhere/p that the shards were built from is not here"
+    ):
+        merge(out=made.out)
     moved = [shutil.move(folder, tmp_path / "far" / f"part{n}") for n, folder in enumerate(made.shards)]
     result = merge([moved[2], moved[0], moved[1]], out=tmp_path / "new", project=made.project)
     assert result.changed
@@ -203,15 +209,13 @@ def test_shards_come_from_anywhere_and_a_dataset_may_be_merged_elsewhere(made: M
 
 def test_a_shard_may_have_its_cache_elsewhere(tmp_path: Path, server: ChatServer) -> None:
     project = sums_project(tmp_path / "p", server.url, count=12)
-    build(project, out=tmp_path / "whole")
-    caches = [tmp_path / "a.sqlite", tmp_path / "a.sqlite", tmp_path / "b.sqlite"]
-    for number, cache in enumerate(caches, 1):
-        build(project, out=tmp_path / "set", run=Run(shard=Shard(number=number, count=3), cache=cache))
-    merge(out=tmp_path / "set", run=Run(cache=tmp_path / "b.sqlite"))
-    assert files(tmp_path / "set") == files(tmp_path / "whole")
+    first, second = tmp_path / "a.sqlite", tmp_path / "b.sqlite"
+    build(project, out=tmp_path / "set", run=Run(shard=Shard(number=1, count=2), cache=first))
+    build(project, out=tmp_path / "set", run=Run(shard=Shard(number=2, count=2), cache=second))
+    merge(out=tmp_path / "set", run=Run(cache=second))
     assert not (tmp_path / "set.work/answers.sqlite").exists()
     calls = server.calls
-    assert build(project, out=tmp_path / "set", run=Run(cache=tmp_path / "b.sqlite")).changed is False
+    assert build(project, out=tmp_path / "set", run=Run(cache=second)).changed is False
     assert server.calls == calls
 
 

@@ -29,12 +29,14 @@ from vlaa_thinking import (
     Row,
     Run,
     Score,
+    Shard,
     SourceFacts,
     SourceSample,
     Trace,
     abuild,
     audit,
     build,
+    build_on_ray,
     cache_gc,
     cache_stats,
     diff,
@@ -42,6 +44,7 @@ from vlaa_thinking import (
     explain,
     import_release,
     list_sources,
+    merge,
     plan,
     preview,
     publish,
@@ -237,6 +240,21 @@ def pass_it_on() -> str:
     assert_type(made.warnings, tuple[str, ...])
     assert_type(made.commit, str | None)
     return made.tag
+
+
+def in_parts(project: Project, out: Path) -> BuildResult:
+    """Build in two parts, and bring them together."""
+    for number in (1, 2):
+        part = build(project, out=out, limit=4, run=Run(shard=Shard(number=number, count=2)))
+        folder: Path | None = part.shard
+        assert folder
+        assert part.funnel.waiting <= part.funnel.rows
+    return assert_type(merge(out=out), BuildResult)
+
+
+def on_a_cluster(project: Project, out: Path) -> BuildResult:
+    """Let Ray carry eight parts over its nodes."""
+    return build_on_ray(project, out=out, shards=8, run=Run(work="s3://bucket/run", budget=20.0))
 
 
 async def streaming(request: Request, /) -> AsyncIterator[str]:

@@ -108,8 +108,9 @@ def main(here: Path) -> None:
     watch = Watch(latency=0.01, close=0.3)
     with ChatServer(watch) as server, tempfile.TemporaryDirectory(prefix="ray-") as sockets:
         here.mkdir(parents=True, exist_ok=True)
-        prices = {"input_price": 1.0, "output_price": 2.0}
-        project = sums_project(here / "p", server.url, count=48, max_concurrency=4, **prices)
+        project = sums_project(
+            here / "p", server.url, count=48, max_concurrency=4, input_price=1.0, output_price=2.0
+        )
         build(project, out=here / "whole")
         (here / "tmp").mkdir()
         own = {"TMPDIR": str(here / "tmp"), "RAY_TMPDIR": sockets, "RAY_AUTH_MODE": "disabled"}

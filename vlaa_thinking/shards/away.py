@@ -46,7 +46,7 @@ def open_cache(run: Run, places: Places) -> Cache:
     cache = CarriedCache(path, Carrier(storage, folder))
     try:
         known: set[bytes] = set()
-        if with_file in storage.names(folder):
+        if storage.has(with_file):
             fetched = places.work / "fetched.sqlite"
             storage.fetch([(with_file, fetched)])
             cache.take_over(fetched)
@@ -89,19 +89,18 @@ def fetch(url: str, out: Path | str) -> list[Path]:
     Raises `OutputError` where there are none, or one is not finished.
     """
     storage = Storage(url)
-    names = storage.names()
-    folders = sorted({name.partition("/")[0] for name in names if _SHARD.match(name)})
+    folders = [name for name in storage.folders() if _SHARD.fullmatch(name)]
     if not folders:
         raise OutputError(
             f"{storage.words} holds no shards: `vlaa-thinking build --shard 1/4 --work` puts them there"
         )
-    return [_fetched(storage, folder, names, out) for folder in folders]
+    return [_fetched(storage, folder, out) for folder in folders]
 
 
-def _fetched(storage: Storage, folder: str, names: list[str], out: Path | str) -> Path:
+def _fetched(storage: Storage, folder: str, out: Path | str) -> Path:
     found = _SHARD.fullmatch(folder)
     shard = Shard(number=int(found[1]), count=int(found[2])) if found else None
-    if shard is None or f"{folder}/{FINISHED}" not in names:
+    if shard is None or not storage.has(f"{folder}/{FINISHED}"):
         raise OutputError(
             f"{storage.words}/{folder} is no finished shard: run its `vlaa-thinking build --shard` to its end first"
         )
@@ -110,8 +109,7 @@ def _fetched(storage: Storage, folder: str, names: list[str], out: Path | str) -
         places.run.unlink(missing_ok=True)
         _remove(places.answers)
         note = json.loads(storage.read(f"{folder}/{FINISHED}"))
-        wanted = (name for name in names if name.startswith(f"{folder}/"))
-        files = ((name, name.removeprefix(f"{folder}/")) for name in wanted)
+        files = ((name, name.removeprefix(f"{folder}/")) for name in storage.names(folder))
         storage.fetch(
             (name, place / file)
             for name, file in files
@@ -130,7 +128,7 @@ def _remove(database: Path) -> None:
 
 def _refuse_other_division(storage: Storage, shard: Shard) -> None:
     """See that a place holds the shards of one division."""
-    counts = {int(found[2]) for name in storage.names() if (found := _SHARD.match(name))}
+    counts = {int(found[2]) for name in storage.folders() if (found := _SHARD.fullmatch(name))}
     others = counts - {shard.count}
     if others:
         raise SetupError(

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import vlaa_thinking
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.errors import BudgetReached, Interrupted, SetupError, VlaaError
 from vlaa_thinking.pipeline import build_shard
@@ -44,6 +45,7 @@ LOOK_EVERY = 0.2
 class Job:
     """What every worker is told."""
 
+    version: str
     project: str
     hashes: dict[str, str]
     profile: str | None
@@ -99,6 +101,7 @@ def build_on_ray(
         )
     settings = project.settings(profile, run.preset)
     job = Job(
+        version=vlaa_thinking.__version__,
         project=str(project.root),
         hashes=settings.hashes,
         profile=profile,
@@ -144,7 +147,11 @@ class _Driver:
         self._own = not ray.is_initialized()
         if self._own:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            try:
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError) as exc:
+                words = " ".join(str(exc).split())[:300]
+                raise SetupError(f"Ray cannot be started or reached (see RAY_ADDRESS): {words}") from exc
         here = self._on(ray.get_runtime_context().get_node_id(), soft=False)
         office = ray.remote(num_cpus=0, scheduling_strategy=here)(Office)
         self._office = office.remote(self._run.budget)
@@ -261,6 +268,11 @@ def work(job: Job, shard: Shard, share: Share, office: Any, worker: str) -> tupl
         return lent
 
     try:
+        if vlaa_thinking.__version__ != job.version:
+            raise SetupError(
+                f"the node {os.uname().nodename} has version {vlaa_thinking.__version__} of this package, and you started "
+                f"{job.version}: install one on all nodes"
+            )
         project = Project.open(job.project)
         if project.settings(job.profile, job.run.preset).hashes != job.hashes:
             raise SetupError(

@@ -12,6 +12,7 @@ import shutil
 from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking.cache import Cache
@@ -44,7 +45,6 @@ from vlaa_thinking.stop import Stop, run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.result import BuildResult
@@ -64,8 +64,8 @@ def merge(
 ) -> BuildResult:
     """Make the dataset folder `out` of all the shards of one build; its bytes are those of a build in one piece.
 
-    `shards` are their folders, by default those beside `out`, or those that `run.work` holds in storage; `project` is the one that they were built from, where it
-    lies elsewhere now. No model is called but for the policy's look without the image (`blind` in cards/6_curate.toml),
+    `shards` are their folders, by default those beside `out`, or those that `run.work` holds in storage; `project` is
+    the one that they were built from, where it lies elsewhere now. No model is called but for the policy's look without the image (`blind` in cards/6_curate.toml),
     which concerns the whole: only then keys are needed, or `llms` where models are your own. A row that failed in its
     shard stays failed; `build` with the same arguments tries it again. The result's calls and dollars are those of the
     shards' last runs and of this one together.
@@ -79,19 +79,28 @@ def merge(
     found = [ShardFolder.open(path) for path in folders]
     see_one_build(found)
     found.sort(key=lambda folder: folder.shard.number)
-    return run_to_end(_merge(found, out, project, llms, run))
+    return run_to_end(_merge(found, out, project or _project_of(found[0]), llms, run))
+
+
+def _project_of(folder: ShardFolder) -> Project:
+    """Open the project that shards were built from."""
+    root = Path(folder.note["project"])
+    if not root.is_dir():
+        raise SetupError(
+            f"the project {root} that the shards were built from is not here: name it (--project)"
+        )
+    return Project.open(root)
 
 
 async def _merge(
     found: Sequence[ShardFolder],
     out: Path | str,
-    project: Project | None,
+    project: Project,
     llms: Mapping[str, LLM] | None,
     run: Run,
 ) -> BuildResult:
     note = found[0].note
-    chosen = project or Project.open(note["project"])
-    settings = settings_as(note["files"], chosen, note["profile"], note["preset"])
+    settings = settings_as(note["files"], project, note["profile"], note["preset"])
     counts = Counts()
     stop = Stop(counts)
     async with AsyncExitStack() as stack:

@@ -166,10 +166,10 @@ def take_segments(cache: Cache, storage: Storage, folder: str) -> tuple[list[str
     """
     names = storage.names(f"{folder}/{FOLDER}")
     keys: set[bytes] = set()
-    for name in names:
+    for file in storage.read_each(names):
         try:
-            rows = rows_in(storage.read(name))
-        except (sqlite3.DatabaseError, FileNotFoundError):
+            rows = rows_in(file)
+        except sqlite3.DatabaseError:
             continue
         cache.put_rows(rows)
         keys.update(row[0] for row in rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -56,11 +57,41 @@ class Storage:
         names = (str(path)[len(self._root) :].lstrip("/") for path in found)
         return sorted(name for name in names if not name.endswith(_PART))
 
+    def folders(self) -> list[str]:
+        """List the folders that lie in it, sorted."""
+        with self._told("read"):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
+        return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file of this name."""
+        with self._told("read"):
+            self._fs.invalidate_cache()
+            return bool(self._fs.exists(f"{self._root}/{name}"))
+
     def read(self, name: str) -> bytes:
         """Return a file's bytes."""
         with self._told("read"):
             data: bytes = self._fs.cat_file(f"{self._root}/{name}")
         return data
+
+    def read_each(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Give the bytes of files in their order, many read at once; one that is gone meanwhile is passed over."""
+
+        def one(name: str) -> bytes | None:
+            try:
+                return self.read(name)
+            except FileNotFoundError:
+                return None
+
+        names = iter(names)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while lot := list(islice(names, 4 * AT_ONCE)):
+                yield from (data for data in pool.map(one, lot) if data is not None)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file."""
