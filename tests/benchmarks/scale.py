@@ -37,7 +37,7 @@ class Measured:
     """What one machine was found to do; the README says when, where and by which command."""
 
     collect: float
-    """Rows a second of processor time, images checked and stored (collect.py, Parquet)."""
+    """Rows a second, images checked and stored (collect.py, Parquet)."""
     call: float
     """Seconds of processor time of a call, all that goes with its row included (run.py cpu)."""
     known: float
@@ -53,15 +53,14 @@ class Measured:
     spool: float
     row: float
     """Bytes of a row in the spool, and in the dataset without its image (known.py)."""
-    base: float
-    first_pass: float
-    second_pass: float
-    """Bytes of memory: of any build, and what each row adds at the peak of a pass (known.py at two sizes)."""
+    first_pass: tuple[float, float]
+    second_pass: tuple[float, float]
+    """Bytes of memory: what a build takes at the peak of a pass, and what each row adds (known.py at two sizes)."""
 
 
 MEASURED = Measured(
-    collect=0, call=0, known=0, curate=0, write=0, proposals=(200_000, 287.0), answers=0, spool=0, row=0,
-    base=0, first_pass=0, second_pass=0,
+    collect=1164, call=1.3e-3, known=664, curate=22_144, write=5_222, proposals=(200_000, 287.0), answers=1747,
+    spool=4191, row=713, first_pass=(67e6, 822), second_pass=(240e6, 1678),
 )  # fmt: skip
 
 
@@ -100,15 +99,13 @@ def machine(rows: int, workers: int, m: Measured) -> dict[str, tuple[str, float]
 
 def memory(rows: int, workers: int, m: Measured) -> dict[str, tuple[str, float]]:
     """Return by pass its formula and its bytes at the peak."""
+    (first, each), (second, every) = m.first_pass, m.second_pass
     return {
         "worker, first pass": (
-            f"{m.base / 1e6:,.0f} MB + rows / workers x {m.first_pass:,.0f} B",
-            m.base + rows / workers * m.first_pass,
+            f"{first / 1e6:,.0f} MB + rows / shards x {each:,.0f} B",
+            first + rows / workers * each,
         ),
-        "driver, second pass": (
-            f"{m.base / 1e6:,.0f} MB + rows x {m.second_pass:,.0f} B",
-            m.base + rows * m.second_pass,
-        ),
+        "driver, second pass": (f"{second / 1e6:,.0f} MB + rows x {every:,.0f} B", second + rows * every),
     }
 
 
@@ -141,7 +138,7 @@ def main() -> None:
     print(calls_table(rows, given.image_bytes, given.upload))
     print(f"\n## One machine's work, and what {given.workers} shards leave of it\n")
     print(machine_table(rows, given.workers, given.image_bytes))
-    print("\n## What is reached first\n")
+    print("\n## What takes longest: providers and first pass run at once, the second pass comes after them\n")
     print(bottlenecks(rows, given.workers))
 
 
@@ -192,7 +189,7 @@ def machine_table(rows: int, workers: int, image_bytes: int) -> str:
 
 
 def bottlenecks(rows: int, workers: int) -> str:
-    """Name what takes longest: the providers and the first pass run at once, the second pass comes after them."""
+    """Name what takes longest at each size."""
     lines = [["rows", "limits", "shards", "first", "then", "then"]]
     for count in (rows, LARGE):
         for name, cast in CASTS.items():
