@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, Reply
 from messages_server import MessagesServer
+from simulated_time import simulated
 from sums_project import number_in, solve, sums_project
-from virtual_time import VirtualTimeLoop
 
 from vlaa_thinking import Completion, Request, build
 from vlaa_thinking.errors import ModelError, Transient
@@ -116,8 +116,7 @@ def test_what_an_endpoint_takes_is_made_use_of() -> None:
         await ask_until_answered(Limited(endpoint, 64), 8000, callers=192, each=lambda: None)
         return asyncio.get_running_loop().time(), endpoint
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        span, endpoint = runner.run(run())
+    span, endpoint = simulated(run())
     ideal = 8000 * REPLY_TAKES / 32
     assert span < 1.1 * ideal
     assert endpoint.refused < 0.12 * endpoint.answered

@@ -15,7 +15,8 @@ import simulation
 from providers import CASTS, LOAD, Asked, Batches, Endpoint, Load
 from scale import worked_out
 from server import STEPS, reply_text
-from simulation import batched, live, simulated
+from simulated_time import simulated
+from simulation import batched, live
 from work import make_project, make_rows
 
 from vlaa_thinking import Project, build

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent), str(HERE)]
 
 from providers import CASTS, DAY, HOUR, LOAD, STEPS, TURNAROUND  # noqa: E402
 from simulation import batched, cost_of, live  # noqa: E402

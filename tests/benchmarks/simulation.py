@@ -11,10 +11,10 @@ import math
 import random
 import sys
 from dataclasses import dataclass, field
-from selectors import SelectSelector
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from providers import BATCH_PRICE, STEPS, Endpoint
+from simulated_time import simulated
 
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.errors import Transient
@@ -26,47 +26,12 @@ from vlaa_thinking.prices import CHARS_PER_TOKEN
 from vlaa_thinking.settings import WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Mapping
 
     from providers import Asked, Load
 
-T = TypeVar("T")
-
 SIGMA = 0.5
 """Of the logarithm of a reply's length: a few are three times the mean."""
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock stands still while anything is to be done, and then jumps to the next timer."""
-
-    def __init__(self) -> None:
-        """Begin at zero."""
-        super().__init__(_Jumping(self))
-        self.now = 0.0
-
-    def time(self) -> float:
-        """Return the simulated seconds."""
-        return self.now
-
-
-class _Jumping(SelectSelector):
-    """Lets the loop's clock jump where the loop would wait."""
-
-    def __init__(self, loop: SimulatedLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("nothing is left to happen, and somebody waits for it")
-        self._loop.now += max(0.0, timeout)
-        return []
-
-
-def simulated(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a simulated clock."""
-    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(work)
 
 
 @dataclass(slots=True, kw_only=True)
