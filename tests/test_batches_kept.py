@@ -120,7 +120,7 @@ def test_what_a_batch_may_hold_is_not_asked_for_meanwhile(tmp_path: Path, api: s
         server.auto = None
         project, out = project_on(tmp_path, server), tmp_path / "out"
         killed_at_a_batch(project, out, server)
-        write_models(project.root, server.url, **BATCH | {"api": api, "mode": mode})
+        write_models(project.root, server.url, api=api, mode=mode, batch=BATCH["batch"])
         seen: set[str] = set()
         calls = server.settled()
 
