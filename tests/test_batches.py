@@ -293,7 +293,7 @@ def test_the_display_shows_each_batch(tmp_path: Path, server: OpenAIBatchServer)
         build(sums_project(tmp_path / "p", server.url, **BATCH), out=tmp_path / "out", run=Run(watch=look))
     assert {("captioner", "in_progress"), ("reasoner", "in_progress")} <= set(seen)
     assert "batch of" in said.getvalue()
-    assert "1 batches of 3 requests under way, the oldest for 0:0" in said.getvalue()
+    assert "batches under way: 1 of 3 requests, the oldest for 0:0" in said.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ def interrupted(project: Project, out: Path, server: Server) -> None:
         if not counts.stopping and any(batch.state == "in_progress" for batch in counts.batches.values()):
             signal.raise_signal(signal.SIGINT)
 
-    more = r"run the same command again to go on; 1 batches go on without it, `vlaa-thinking status OUT` says how"
+    more = (
+        r"run the same command again to go on; its batches \(1\) go on, `vlaa-thinking status OUT` says how"
+    )
     with pytest.raises(Interrupted, match=more):
         build(project, out=out, run=Run(watch=press))
     assert len(server.batches) == 1
@@ -120,7 +122,7 @@ def test_what_a_batch_may_hold_is_not_asked_for_meanwhile(tmp_path: Path, api: s
         server.auto = None
         project, out = project_on(tmp_path, server), tmp_path / "out"
         killed_at_a_batch(project, out, server)
-        write_models(project.root, server.url, **BATCH | {"api": api, "mode": mode})
+        write_models(project.root, server.url, api=api, mode=mode, batch=BATCH["batch"])
         seen: set[str] = set()
         calls = server.settled()
 
@@ -168,10 +170,10 @@ def test_a_build_that_was_stopped_says_how_far_its_batches_are(
     assert (batch.id, batch.roles) == (server.batches[0].id, "captioner")
     assert (batch.ended, batch.asked, batch.requests) == (False, True, 11)
     assert told(out).startswith("They go on without this machine, and end within a day")
-    with pytest.raises(SetupError, match="1 batches of this build are under way: plan without --sample"):
+    with pytest.raises(SetupError, match=r"batches of this build \(1\) are under way: plan without --sample"):
         plan(project, out=out, sample=3)
     server.finish()
-    assert told(out) == "1 of 1 have ended: run the same build command again to take in their answers."
+    assert told(out) == "Ended: 1 of 1. Run the same build command again to take their answers in."
     assert told(out, "--offline").startswith("They go on without this machine")
     monkeypatch.delenv("A_KEY")
     (batch,) = status(out).batches
@@ -180,7 +182,7 @@ def test_a_build_that_was_stopped_says_how_far_its_batches_are(
     server.auto = "ended"
     assert build(project, out=out).exit_code == 0
     paid_once(server, out)
-    assert told(out) == f"No batch is under way. {len(server.batches)} earlier ones are taken in."
+    assert told(out) == f"No batch is under way. Taken in before: {len(server.batches)}."
     assert b"sk-very-secret" not in (out.with_name("out.work") / "batches.sqlite").read_bytes()
 
 

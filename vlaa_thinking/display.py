@@ -124,7 +124,7 @@ def _line(counts: Counts) -> Text:
     if sent:
         requests = sum(batch.requests for batch in sent)
         oldest = clock(max(0.0, time.time() - min(batch.since for batch in sent)))
-        parts.append(f"{len(sent):,} batches of {requests:,} requests under way, the oldest for {oldest}")
+        parts.append(f"batches under way: {len(sent):,} of {requests:,} requests, the oldest for {oldest}")
     parts.append(f"{clock(counts.seconds)} elapsed")
     if counts.stopping:
         parts.append("stopping: waiting for replies under way, Ctrl-C again ends at once")

@@ -171,7 +171,7 @@ def _refuse_open_batches(setup: Setup) -> None:
         waiting = sum(batch.ended is None for batch in journal.batches())
     if waiting:
         raise SetupError(
-            f"{waiting} batches of this build are under way: plan without --sample, or build first to take them in"
+            f"batches of this build ({waiting}) are under way: plan without --sample, or build first to take them in"
         )
 
 

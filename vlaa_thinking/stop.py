@@ -66,7 +66,7 @@ class Stop:
         if self._wanted.is_set():
             sent = sum(batch.state != GATHERING for batch in self._counts.batches.values())
             more = (
-                f"; {sent} batches go on without it, `vlaa-thinking status OUT` says how far they are"
+                f"; its batches ({sent}) go on, `vlaa-thinking status OUT` says how far they are"
                 if sent
                 else ""
             )

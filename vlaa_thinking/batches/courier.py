@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import replace
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from vlaa_thinking.batches import Gone, TooLarge
+from vlaa_thinking.batches.board import Board
 from vlaa_thinking.batches.finding import Finder
-from vlaa_thinking.batches.journal import Batch, Entry
+from vlaa_thinking.batches.parcels import fail, intended, most, packed
 from vlaa_thinking.batches.results import Results
 from vlaa_thinking.batches.tray import Call, Tray
-from vlaa_thinking.counts import GATHERING, BatchCount
-from vlaa_thinking.errors import ModelError, NoReply, Transient, Uncharged, VlaaError
-from vlaa_thinking.llm.budget import most_of
+from vlaa_thinking.errors import ModelError, Transient, Uncharged
 from vlaa_thinking.llm.wrap import between_tries
 
 if TYPE_CHECKING:
@@ -27,6 +24,8 @@ if TYPE_CHECKING:
 
     from vlaa_thinking.batches import Seen
     from vlaa_thinking.batches.account import Account
+    from vlaa_thinking.batches.journal import Batch
+    from vlaa_thinking.batches.parcels import Parcel
     from vlaa_thinking.llm import Completion
 
 TICK = 0.5
@@ -37,15 +36,6 @@ GRACE = 30.0
 
 FULL = "token_limit_exceeded"
 """OpenAI's code for a batch with which more tokens would wait than this account may have waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parcel:
-    """A request ready to be sent."""
-
-    call: Call
-    line: bytes
-    entry: Entry
 
 
 class Courier:
@@ -61,6 +51,7 @@ class Courier:
         self._open = {batch.id: batch for batch in account.journal.open(account.who)}
         self._holds = {key: batch for batch in self._open for key in account.journal.keys(batch)}
         """What batches hold or may hold, by key, with the batch's id."""
+        self._board = Board(account.name, account.counts)
         self._finder = Finder(account.service, account.journal)
         self._results = Results(account)
         self._most_bytes = self._rule.bytes
@@ -115,7 +106,7 @@ class Courier:
 
     def _begin(self) -> None:
         for batch in self._open.values():
-            self._show(batch)
+            self._board.add(batch)
             if self._at.budget is not None:
                 self._at.budget.resume(batch.estimate)
         self._task = asyncio.create_task(self._work())
@@ -128,7 +119,7 @@ class Courier:
                     self._looked = time.monotonic()
                     await self._look()
                 sent = self._may_send() and await self._send()
-                self._show_tray()
+                self._board.gather(self._tray)
                 await asyncio.sleep(0 if sent else tick)
         except asyncio.CancelledError:
             raise
@@ -145,102 +136,57 @@ class Courier:
 
     async def _send(self) -> bool:
         """Send the oldest requests as one batch; False where the budget has no room before others have ended."""
-        parcels, reserved = await self._packed()
+        parcels = await packed(self._at, self._tray, self._most_bytes)
         if not parcels:
             return False
         self._handed_over.clear()
         try:
-            await self._hand_over(parcels, reserved)
+            await self._hand_over(parcels)
         finally:
             self._handed_over.set()
         return True
 
-    async def _packed(self) -> tuple[list[_Parcel], float]:
-        """Write requests as they are sent, as many as fit into one batch and into the budget."""
-        at, parcels, size, reserved = self._at, list[_Parcel](), 0, 0.0
-        for call in self._tray:
-            if len(parcels) == self._rule.count:
-                break
-            estimate = 0.0 if at.price is None else most_of(call.request, call.asker.model, at.price)
-            try:
-                data, images = await call.asker.endpoint.data(call.request)
-            except VlaaError:
-                raise
-            except Exception as exc:  # noqa: BLE001 - an image that cannot be read is one row's fault
-                self._fail(call, f"{type(exc).__name__}: {exc}")
-                continue
-            if call.answer.done():
-                continue
-            line = at.service.line(call.key.hex(), data)
-            if parcels and size + len(line) > self._most_bytes:
-                break
-            if at.budget is not None and not (at.budget.add if parcels else at.budget.begin)(estimate):
-                break
-            size, reserved = size + len(line) + 1, reserved + estimate
-            entry = Entry(
-                key=call.key,
-                sha256=sha256(data).digest(),
-                role=call.request.role,
-                estimate=estimate,
-                images=images,
-                asked=call.asked,
-            )
-            parcels.append(_Parcel(call, line, entry))
-        return parcels, reserved
-
-    async def _hand_over(self, parcels: Sequence[_Parcel], reserved: float) -> None:
+    async def _hand_over(self, parcels: Sequence[Parcel]) -> None:
         """Write down what is to be sent, and send it; one that is too large goes in two halves."""
-        at = self._at
-        size = sum(len(parcel.line) + 1 for parcel in parcels)
-        batch = Batch(
-            id=uuid4().hex,
-            model=at.name,
-            who=at.who,
-            roles=", ".join(sorted({parcel.entry.role for parcel in parcels})),
-            api=at.model.api,
-            url=at.model.url,
-            key_env=at.model.api_key_env,
-            requests=len(parcels),
-            bytes=size,
-            estimate=reserved,
-            intended=time.time(),
-        )
-        await asyncio.to_thread(at.journal.intend, batch, [parcel.entry for parcel in parcels])
+        batch = await intended(self._at, parcels)
         for parcel in parcels:
             self._tray.take(parcel.call.key)
             self._holds[parcel.call.key] = batch.id
         self._open[batch.id] = batch
-        self._show(batch)
+        self._board.add(batch)
         try:
             seen = await self._created(batch, [parcel.line for parcel in parcels])
         except TooLarge as exc:
             self._forget(batch, "too large")
-            if len(parcels) == 1:
-                self._results.turned_down(parcels[0].call, 413, str(exc), parcels[0].entry)
-                self._settle(reserved)
-                return
-            self._most_bytes = min(self._most_bytes, size // 2)
-            middle = len(parcels) // 2
-            for half in (parcels[:middle], parcels[middle:]):
-                part = sum(parcel.entry.estimate for parcel in half)
-                if at.budget is not None:
-                    at.budget.resume(part)
-                await self._hand_over(half, part)
-            self._settle(reserved)
+            await self._hand_over_halves(parcels, str(exc))
+            self._settle(batch)
         except Uncharged as exc:
             self._forget(batch, "not sent")
-            self._settle(reserved)
+            self._settle(batch)
             raise ModelError(
-                f'no batch can be sent for the model "{at.name}": {exc}; nothing is lost: build again'
+                f'no batch can be sent for the model "{self._at.name}": {exc}; nothing is lost: build again'
             ) from exc
         except ModelError:
             self._forget(batch, "turned down")
-            self._settle(reserved)
+            self._settle(batch)
             raise
         except Transient:
             return  # it may have arrived: it is looked for in the provider's list
         else:
             self._arrived(batch, seen)
+
+    async def _hand_over_halves(self, parcels: Sequence[Parcel], why: str) -> None:
+        """Send a batch in two; a request that is too large by itself is refused, as a live one is."""
+        if len(parcels) == 1:
+            self._results.turned_down(parcels[0].call, 413, why, parcels[0].entry)
+            return
+        size = sum(len(parcel.line) + 1 for parcel in parcels)
+        self._most_bytes = min(self._most_bytes, size // 2)
+        middle = len(parcels) // 2
+        for half in (parcels[:middle], parcels[middle:]):
+            if self._at.budget is not None:
+                self._at.budget.resume(most(half))
+            await self._hand_over(half)
 
     async def _created(self, batch: Batch, lines: Sequence[bytes]) -> Seen:
         """Send a batch, again where it is sure that it did not arrive."""
@@ -255,7 +201,11 @@ class Courier:
     def _arrived(self, batch: Batch, seen: Seen) -> None:
         self._at.journal.sent(batch.id, seen.id, time.time())
         self._open[batch.id] = replace(batch, provider_id=seen.id, state=seen.state)
-        self._note(batch.id, seen)
+        self._note(batch, seen)
+
+    def _note(self, batch: Batch, seen: Seen) -> None:
+        self._at.journal.note(batch.id, seen.state, seen.done, seen.failed)
+        self._board.note(batch, seen)
 
     # --- back from the provider ---
 
@@ -267,11 +217,11 @@ class Courier:
                     await self._find(batch)
                     continue
                 seen = await self._seen(batch, batch.provider_id)
-                self._note(batch.id, seen)
+                self._note(batch, seen)
                 if seen.ended:
                     await self._take_in(batch, seen)
             except Transient as exc:
-                self._at.counts.batches[batch.id].state = f"cannot be asked now: {exc}"[:80]
+                self._board.say(batch, f"cannot be asked now: {exc}"[:80])
 
     async def _seen(self, batch: Batch, provider_id: str) -> Seen:
         try:
@@ -290,15 +240,15 @@ class Courier:
         if found.batch is not None:
             self._arrived(batch, found.batch)
         elif found.never:
-            self._settle(batch.estimate)
+            self._settle(batch)
             self._release(self._forget(batch, "never arrived"), None)
         else:
-            self._at.counts.batches[batch.id].state = found.state
+            self._board.say(batch, found.state)
 
     async def _take_in(self, batch: Batch, seen: Seen) -> None:
         """Record the answers of a batch; what has none is sent again."""
         taken = await self._results.take_in(batch, seen, self._calls)
-        self._settle(batch.estimate)
+        self._settle(batch)
         full, held = FULL in seen.fault, self._forget(batch, seen.state)
         self._full = full and bool(self._open)
         if full and not self._full:  # even alone it is too much
@@ -321,55 +271,21 @@ class Courier:
                 continue
             call.tries += why is not None
             if call.tries >= self._at.model.tries:
-                self._fail(call, str(why))
+                fail(call, str(why))
                 continue
             self._at.counts.retries += why is not None
             self._tray.put(call)
-
-    def _fail(self, call: Call, why: str) -> None:
-        """Let a request end without a reply: its row has failed, this time."""
-        self._tray.take(call.key)
-        if not call.answer.done():
-            call.answer.set_exception(NoReply(f'the model "{call.asker.name}" gave no reply: {why}'))
 
     def _forget(self, batch: Batch, state: str) -> list[bytes]:
         """Note that a batch is over; returns what it held."""
         self._at.journal.end(batch.id, state, time.time())
         self._open.pop(batch.id, None)
-        self._at.counts.batches.pop(batch.id, None)
+        self._board.remove(batch)
         held = [key for key, holder in self._holds.items() if holder == batch.id]
         for key in held:
             del self._holds[key]
         return held
 
-    def _settle(self, reserved: float) -> None:
+    def _settle(self, batch: Batch) -> None:
         if self._at.budget is not None:
-            self._at.budget.settle(reserved)
-
-    # --- for the display ---
-
-    def _note(self, batch: str, seen: Seen) -> None:
-        self._at.journal.note(batch, seen.state, seen.done, seen.failed)
-        count = self._at.counts.batches[batch]
-        count.state, count.done, count.failed = seen.state, seen.done, seen.failed
-
-    def _show(self, batch: Batch) -> None:
-        self._at.counts.batches[batch.id] = BatchCount(
-            model=batch.model,
-            roles=batch.roles,
-            state=batch.state,
-            since=batch.intended,
-            requests=batch.requests,
-            done=batch.done,
-            failed=batch.failed,
-        )
-
-    def _show_tray(self) -> None:
-        counts, name = self._at.counts.batches, self._at.name
-        counts.pop(name, None)
-        if len(self._tray):
-            roles = ", ".join(sorted({call.request.role for call in self._tray}))
-            since = time.time() - self._tray.oldest
-            counts[name] = BatchCount(
-                model=name, roles=roles, state=GATHERING, since=since, requests=len(self._tray)
-            )
+            self._at.budget.settle(batch.estimate)

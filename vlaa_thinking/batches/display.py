@@ -33,4 +33,4 @@ def tell_status(found: BuildStatus, console: Console) -> None:
         say("")
     for trouble in sorted({batch.trouble for batch in found.batches if batch.trouble}):
         say(f"A provider could not be asked: {trouble}")
-    say(f"{found.next} {found.taken_in:,} earlier ones are taken in." if found.taken_in else found.next)
+    say(f"{found.next} Taken in before: {found.taken_in:,}." if found.taken_in else found.next)

@@ -65,7 +65,7 @@ class BuildStatus:
         if not self.batches:
             return "No batch is under way."
         if ended:
-            return f"{ended} of {len(self.batches)} have ended: run the same build command again to take in their answers."
+            return f"Ended: {ended} of {len(self.batches)}. Run the same build command again to take their answers in."
         return (
             "They go on without this machine, and end within a day of their making: run the same build command again "
             "then. A build that runs takes their answers in by itself."
