@@ -53,7 +53,7 @@ SHARDS = 4
 SECOND = 1.0
 """Within which an answer is carried away."""
 ROWS = 48
-CLOSE = 0.3
+CLOSE = 0.5
 """Seconds that a reply takes, at most, from the server to a worker's file, on a busy machine."""
 
 LIMIT = 6

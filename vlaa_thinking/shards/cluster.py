@@ -8,30 +8,26 @@ workers; the price is that a part stays unused while its shard waits or when the
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import logging
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import vlaa_thinking
 from vlaa_thinking.counts import Counts
-from vlaa_thinking.errors import BudgetReached, Interrupted, SetupError, VlaaError
-from vlaa_thinking.pipeline import build_shard
-from vlaa_thinking.project import Project
+from vlaa_thinking.errors import BudgetReached, Interrupted, SetupError
 from vlaa_thinking.result import Run
-from vlaa_thinking.setup import Options
 from vlaa_thinking.shards import Shard
 from vlaa_thinking.shards.merging import merge
-from vlaa_thinking.shards.office import Office, Teller, gathered, told
+from vlaa_thinking.shards.office import Office, gathered
 from vlaa_thinking.shards.sharing import Share, places_for
+from vlaa_thinking.shards.worker import Job, work
 from vlaa_thinking.stop import GRACE
 
 if TYPE_CHECKING:
+    from vlaa_thinking.project import Project
     from vlaa_thinking.result import BuildResult
 
 KILLED_MOST = 5
@@ -39,27 +35,6 @@ KILLED_MOST = 5
 
 LOOK_EVERY = 0.2
 """Seconds between two looks of the driver."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What every worker is told."""
-
-    version: str
-    project: str
-    hashes: dict[str, str]
-    profile: str | None
-    limit: int | None
-    seed: int | None
-    run: Run
-    """Without what is this machine's own."""
-    budget: bool
-
-    @property
-    def scratch(self) -> Path:
-        """Where a node keeps its shards while they are under way: always the same for one place in storage."""
-        digest = hashlib.sha256(str(self.run.work).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"vlaa-thinking-{os.getuid()}-{digest}"
 
 
 @dataclass(slots=True)
@@ -99,6 +74,8 @@ def build_on_ray(
         raise SetupError(
             "a cluster chooses shards itself, and keeps answers in --work: leave out shard, cache and log"
         )
+    if "://" not in run.work:
+        run = replace(run, work=str(Path(run.work).resolve()))
     settings = project.settings(profile, run.preset)
     job = Job(
         version=vlaa_thinking.__version__,
@@ -224,8 +201,8 @@ class _Driver:
 
     def _again(self, task: _Task, why: BaseException) -> None:
         """Begin a shard again whose worker was killed, unless it never gets any further."""
-        told, nodes = self._ray.get(self._office.look.remote())
-        calls = sum(c["made"] for w in task.workers if w in told for c in told[w]["calls"].values())
+        said, nodes = self._ray.get(self._office.look.remote())
+        calls = sum(c["made"] for w in task.workers if w in said for c in said[w]["calls"].values())
         task.killed = task.killed + 1 if calls <= task.calls else 1
         task.calls = calls
         if task.killed >= KILLED_MOST:
@@ -249,55 +226,3 @@ class _Driver:
         for ref in self._tasks:
             self._ray.cancel(ref)
         self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=GRACE + 5)
-
-
-def work(job: Job, shard: Shard, share: Share, office: Any, worker: str) -> tuple[str, str] | None:  # noqa: ANN401 - an actor
-    """Build a shard on this node; returns what stopped it, as the error's name and words."""
-    import ray  # noqa: PLC0415 - an extra, and heavy
-
-    office.begin.remote(worker, ray.get_runtime_context().get_node_id())
-    counts: list[Counts] = []
-    teller = Teller(office, worker)
-
-    def watch(now: Counts) -> None:
-        counts[:] = [now]
-        teller(now)
-
-    async def lend(asked: float) -> float:
-        lent: float = await office.lend.remote(worker, asked)
-        return lent
-
-    try:
-        if vlaa_thinking.__version__ != job.version:
-            raise SetupError(
-                f"the node {os.uname().nodename} has version {vlaa_thinking.__version__} of this package, and you started "
-                f"{job.version}: install one on all nodes"
-            )
-        project = Project.open(job.project)
-        if project.settings(job.profile, job.run.preset).hashes != job.hashes:
-            raise SetupError(
-                f"{job.project} is another project on the node {os.uname().nodename} than where you started"
-            )
-        job.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        options = Options(
-            project=project,
-            out=job.scratch / "set",
-            profile=job.profile,
-            limit=job.limit,
-            seed=job.seed,
-            llms=None,
-            run=replace(job.run, shard=shard, budget=0.0 if job.budget else None, watch=watch),
-            ctrl_c=True,
-            share=share,
-            lend=lend if job.budget else None,
-        )
-        asyncio.run(build_shard(options))
-    except VlaaError as exc:
-        return type(exc).__name__, str(exc)
-    finally:
-        if counts:
-            ray.get(
-                [office.tell.remote(worker, told(counts[0])), office.settle.remote(worker, counts[0].spent)]
-            )
-    shutil.rmtree(shard.folder(job.scratch / "set"))
-    return None
