@@ -15,7 +15,8 @@ r"""The paper's question in miniature: whether SFT on imitated traces harms the 
    replies: 128 traces, or 8 draws to each of 16 prompts.
 4. Every few steps the model answers the held-out rows of `rl`, greedily and drawn; one line of points.csv each.
 
-What is there already is not made again. One core is used; DIR may be shared by several runs once the builds are done.
+What is there already is not made again; `sft-grpo` takes the first steps of `sft`. A run uses one core, and once the bases
+are there several may share DIR, each for a seed of its own.
 """
 
 from __future__ import annotations
@@ -87,6 +88,10 @@ RECIPES: dict[str, dict[str, object]] = {
         "max_completion_length": 96,
     },
 }
+
+
+Stop = tuple[str, Path, int, float]
+"""A model on an arm's way: the stage that trained it last, its folder, steps and core-seconds since the base."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,18 +188,23 @@ def base(folder: Path, seed: int, data: dict[str, Path], lengths: Lengths) -> Pa
 
 
 def run_arm(arm: str, seed: int, start: Path, data: Path, lengths: Lengths) -> None:
-    """Train an arm's stages one after the other, then measure every checkpoint of them, the base first."""
+    """Train what the arm lacks, then measure every checkpoint on its way, the base first.
+
+    SFT before GRPO is the beginning of SFT alone, which is trained but once.
+    """
     folder = start.parent / arm
-    measured = [("base", start, 0, 0.0)]
+    measured: list[Stop] = [("base", start, 0, 0.0)]
     for stage in ARMS[arm]:
-        _, model, before, spent = measured[-1]
-        steps = lengths.arm
-        if len(ARMS[arm]) > 1:
-            steps = lengths.sft if stage == "sft" else lengths.arm - lengths.sft
-        took = train(stage, model, folder / stage, data, seed, steps, lengths.every)
-        for step in range(lengths.every, steps + 1, lengths.every):
-            place = folder / stage / f"checkpoint-{step}"
-            measured.append((stage, place, before + step, spent + took * step / steps))
+        out = start.parent / stage / stage if arm == "sft-grpo" and stage == "sft" else folder / stage
+        before, spent = measured[-1][2:]
+        steps = lengths.arm - before
+        took = train(stage, measured[-1][1], out, data, seed, steps, lengths.every)
+        last = lengths.sft if stage != ARMS[arm][-1] else steps
+        measured += [
+            (stage, out / f"checkpoint-{step}", before + step, spent + took * step / steps)
+            for step in range(lengths.every, last + 1, lengths.every)
+        ]
+    folder.mkdir(exist_ok=True)
     points = [
         Point(
             arm=arm,
