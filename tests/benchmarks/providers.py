@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vlaa_thinking.prices import Price
     from vlaa_thinking.settings import Model
 
-STEPS = ("caption", "distill", "rewrite", "verify")
+STEPS: tuple[str, ...] = ("caption", "distill", "rewrite", "verify")
 
 HOUR, DAY = 3600.0, 86400.0
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, cast
 
-STEPS = ("caption", "distill", "rewrite", "verify")
+STEPS: tuple[str, ...] = ("caption", "distill", "rewrite", "verify")
 """What a prompt may name behind "bench-"."""
 
 PATHS = {b"/v1/chat/completions": "openai", b"/v1/messages": "anthropic"}
