@@ -36,6 +36,7 @@ from vlaa_thinking.spool import Spool  # noqa: E402
 from vlaa_thinking.steps.curate import curate  # noqa: E402
 
 if TYPE_CHECKING:
+    from vlaa_thinking import LLM
     from vlaa_thinking.counts import Counts
 
 IMAGES = 2_000
@@ -170,7 +171,7 @@ def make(place: Path, first: int, rows: int) -> None:
 
 def once(place: Path, rows: int, passes: Passes) -> int:
     """Build; returns the calls made."""
-    roles = dict.fromkeys(("captioner", "reasoner", "rewriter", "judge"), Model())
+    roles: dict[str, LLM] = {role: Model() for role in ("captioner", "reasoner", "rewriter", "judge")}
     run = Run(cache=place / "answers.sqlite", watch=passes)
     result = build(Project.open(place / "project"), out=place / "out", llms=roles, run=run)
     if result.kept != rows:
