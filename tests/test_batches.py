@@ -1,6 +1,7 @@
 """Builds whose calls go in batches: the same rows, at half the price."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -280,20 +281,21 @@ def test_a_plan_says_what_batches_will_cost(tmp_path: Path) -> None:
 
 def test_the_display_shows_each_batch(tmp_path: Path, server: OpenAIBatchServer) -> None:
     said = StringIO()
-    seen: list[tuple[str, str]] = []
+    shown: set[str] = set()
     server.auto = None
 
     def look(counts: Counts) -> None:
-        seen.extend((b.roles, b.state) for b in counts.batches.values())
         progress(counts)
-        if len(seen) > 3:
+        under_way = {b.roles for b in counts.batches.values() if b.state == "in_progress"}
+        shown.update(under_way)
+        if under_way:
             server.finish()
 
     with Progress(Console(file=said, force_terminal=True, width=120)) as progress:
         build(sums_project(tmp_path / "p", server.url, **BATCH), out=tmp_path / "out", run=Run(watch=look))
-    assert {("captioner", "in_progress"), ("reasoner", "in_progress")} <= set(seen)
+    assert {"captioner", "reasoner"} <= shown
     assert "batch of" in said.getvalue()
-    assert "batches under way: 1 of 3 requests, the oldest for 0:0" in said.getvalue()
+    assert re.search(r"batches under way: 1 of \d requests, the oldest for \d:\d\d", said.getvalue())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """How many calls of a model are in flight, and what holds them back."""
 
 import asyncio
+import json
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -279,6 +281,22 @@ def test_draining_does_not_wait_for_ever() -> None:
     asyncio.run(run())
 
 
+def test_calls_that_wait_for_a_model_that_cannot_be_used_end_with_it() -> None:
+    async def closed(_request: Request, /) -> Completion:
+        await asyncio.sleep(0.01)
+        raise ModelError("the account is closed")
+
+    async def run() -> None:
+        gate = Limited(closed, 1)
+        async with asyncio.timeout(5):
+            ended = await asyncio.gather(*(gate(HELLO) for _ in range(3)), return_exceptions=True)
+            with pytest.raises(ModelError, match="closed"):
+                await gate(HELLO)
+        assert [str(error) for error in ended] == ["the account is closed"] * 3
+
+    asyncio.run(run())
+
+
 def test_a_cancelled_call_leaves_its_place_to_others() -> None:
     async def run() -> None:
         endpoint = Endpoint()
@@ -411,6 +429,34 @@ def test_a_wrong_set_up_costs_one_call(tmp_path: Path, model: str, before: int) 
         asked = [body["model"] for body in server.requests]
     assert asked.count(model) == 1
     assert asked.index(model) >= before
+
+
+def test_what_stops_a_build_loses_no_reply_under_way(tmp_path: Path) -> None:
+    closed = threading.Event()
+    many = threading.Event()
+
+    def reply(body: dict[str, Any]) -> Reply:
+        if closed.is_set():
+            return solve(body)
+        if body["model"] == "mind":
+            assert many.wait(20)
+            closed.set()
+            return 401, {}, {"error": {"message": "who are you?"}}
+        asked.append(body)
+        if len(asked) >= 5:  # one alone, then four that are under way while `mind` is turned away
+            many.set()
+            assert closed.wait(20)
+            time.sleep(0.3)
+        return solve(body)
+
+    asked: list[dict[str, Any]] = []
+    with ChatServer(reply) as server:
+        project = sums_project(tmp_path / "p", server.url, count=12, per_image=1)
+        with pytest.raises(ModelError, match="who are you"):
+            build(project, out=tmp_path / "out")
+        turned_away = 1
+        assert build(project, out=tmp_path / "out").funnel.rows == 12
+        assert server.calls == turned_away + len({json.dumps(body) for body in server.requests})
 
 
 def test_the_first_call_of_a_role_goes_alone(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def _line(counts: Counts) -> Text:
         parts.append(f"batches under way: {len(sent):,} of {requests:,} requests, the oldest for {oldest}")
     parts.append(f"{clock(counts.seconds)} elapsed")
     if counts.stopping:
-        parts.append("stopping: waiting for replies under way, Ctrl-C again ends at once")
+        parts.append("stopping: waiting for replies under way, Ctrl-C ends at once")
     elif expected and 0 < ended < expected:
         parts.append(f"about {clock(counts.seconds / ended * (expected - ended))} to go")
     elif expected and ended >= expected:

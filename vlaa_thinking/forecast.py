@@ -157,9 +157,7 @@ async def _plan(options: Options, sample: int) -> Plan:
         survey = await look_over(setup, sample)
         if survey.rows == 0:
             raise SetupError("the sources gave no rows: see the paths in generators/1_collect.toml")
-        await setup.stop.watch(
-            _run_sample(setup, survey.chosen), [p.gate for p in setup.context.players.values() if p.gate]
-        )
+        await setup.stop.watch(_run_sample(setup, survey.chosen), setup.context.gates)
         if survey.chosen:
             survey = await look_over(setup, 0)
         return _foretell(setup, survey)
@@ -177,7 +175,8 @@ def _refuse_open_batches(setup: Setup) -> None:
 
 async def _run_sample(setup: Setup, chosen: list[Record]) -> None:
     """Run the sample's rows for real; their answers go to the cache."""
-    await asyncio.gather(*(walk(record, setup.context, setup.counts) for record in chosen))
+    async with setup.ending_whole():
+        await asyncio.gather(*(walk(record, setup.context, setup.counts) for record in chosen))
 
 
 def _foretell(setup: Setup, survey: Survey) -> Plan:

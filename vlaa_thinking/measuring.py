@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from vlaa_thinking.llm import LLM
     from vlaa_thinking.setup import Setup
+    from vlaa_thinking.steps import Context
 
 LOT = 64
 """Rows that are read at a time."""
@@ -104,8 +105,7 @@ async def _difficulty(options: Options) -> Difficulty:
                 f'the profile "{setup.settings.profile}" has no policy: name the model that is to be trained as '
                 "`policy` in generators/models.toml"
             )
-        gates = [player.gate for player in players.values() if player.gate]
-        lines = await setup.stop.watch(_measure_all(setup, options.limit), gates)
+        lines = await setup.stop.watch(_measure_all(setup, options.limit), setup.context.gates)
         file = setup.places.work / "difficulty.jsonl"
         part = file.with_suffix(".part")
         part.write_text(
@@ -136,18 +136,12 @@ async def _measure_all(setup: Setup, limit: int | None) -> list[dict[str, Any] |
 
     async def one(place: int, row: _Row) -> None:
         try:
-            record = await measure(row.record, context, row.values)
-            lines[place] = {
-                "id": record.id,
-                "config": row.config,
-                "split": row.part,
-                "policy_pass_rate": record.policy_pass_rate,
-            }
-            setup.counts.steps["verify"].done += 1
-        except NoReply:
-            setup.counts.steps["verify"].failed += 1
+            async with setup.ending_whole():
+                lines[place] = await _measured(row, context)
         finally:
             room.release()
+        setup.counts.steps["verify"].done += lines[place] is not None
+        setup.counts.steps["verify"].failed += lines[place] is None
 
     rows = _rows(setup, limit)
     try:
@@ -161,6 +155,20 @@ async def _measure_all(setup: Setup, limit: int | None) -> list[dict[str, Any] |
         raise first_failure(failures) from None
     setup.images.settle()
     return lines
+
+
+async def _measured(row: _Row, context: Context) -> dict[str, Any] | None:
+    """Measure one row; None where it gets no reply."""
+    try:
+        record = await measure(row.record, context, row.values)
+    except NoReply:
+        return None
+    return {
+        "id": record.id,
+        "config": row.config,
+        "split": row.part,
+        "policy_pass_rate": record.policy_pass_rate,
+    }
 
 
 @dataclass(frozen=True, slots=True)

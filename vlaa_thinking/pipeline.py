@@ -147,8 +147,7 @@ async def _build(options: Options) -> BuildResult:
         collection = setup.collection()
         counts.expected = _part(collection.expected, shard)
         await stack.enter_async_context(watched(setup.run, counts))
-        gates = {id(p.gate): p.gate for p in setup.context.players.values() if p.gate}
-        await setup.stop.watch(_first_pass(collection, setup, spool), gates.values())
+        await setup.stop.watch(_first_pass(collection, setup, spool), setup.context.gates)
         if shard:
             spool.settle()
             made = funnel(spool, collection.not_taken)
@@ -157,7 +156,7 @@ async def _build(options: Options) -> BuildResult:
             await asyncio.to_thread(hand_over, setup)
             return result
         refuse_nothing(spool, collection.names)
-        blind = await setup.stop.watch(check_blind(setup, spool), gates.values())
+        blind = await setup.stop.watch(check_blind(setup, spool), setup.context.gates)
         made, changed = await asyncio.to_thread(
             second_pass, spool, collection.not_taken, setup, blind, benchmarks
         )
@@ -212,10 +211,11 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
 
     async def one(collected: Collected) -> None:
         try:
-            record = await walk(collected.record, context, counts)
-            spool.put(record, collected.copy)
-            if setup.log:
-                setup.log.row(record)
+            async with setup.ending_whole():
+                record = await walk(collected.record, context, counts)
+                spool.put(record, collected.copy)
+                if setup.log:
+                    setup.log.row(record)
         finally:
             room.release()
 

@@ -82,6 +82,15 @@ class Setup:
             between=self.stop.raise_if_wanted,
         )
 
+    @asynccontextmanager
+    async def ending_whole(self) -> AsyncIterator[None]:
+        """Raise what stops the build only when the calls under way have ended: they are paid for, and are kept."""
+        try:
+            yield
+        except Exception:
+            await self.stop.let_end(self.context.gates)
+            raise
+
     def recalled(self, told: Told) -> Context:
         """Return a context whose models answer from the cache alone; `told` hears of each request."""
         cast = {role: recalling(p, self.cache, told) for role, p in self.context.players.items()}

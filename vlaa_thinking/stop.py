@@ -56,7 +56,7 @@ class Stop:
             loop.remove_signal_handler(signal.SIGINT)
 
     def _pressed(self) -> None:
-        if self._wanted.is_set():
+        if self._counts.stopping:
             raise KeyboardInterrupt
         self._counts.stopping = True
         self._wanted.set()
@@ -74,6 +74,12 @@ class Stop:
                 f"stopped; every answer so far is kept: run the same command again to go on{more}"
             )
 
+    async def let_end(self, gates: Iterable[Limited]) -> None:
+        """Let no call begin, and those under way end: they are paid for."""
+        self._counts.stopping = True
+        await asyncio.gather(*(gate.drain(GRACE) for gate in gates))
+        await asyncio.sleep(0)  # what came in is written down by those who asked
+
     async def watch(self, work: Coroutine[None, None, T], gates: Iterable[Limited]) -> T:
         """Do `work` and return what it returns; where the user wants to stop, let the calls under way end and give the work up."""
         task = asyncio.create_task(work)
@@ -81,8 +87,7 @@ class Stop:
         try:
             await asyncio.wait({task, wanted}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                await asyncio.gather(*(gate.drain(GRACE) for gate in gates))
-                await asyncio.sleep(0)  # what came in is written down by those who asked
+                await self.let_end(gates)
         finally:
             wanted.cancel()
             if not task.done():

@@ -80,6 +80,8 @@ class Limited:
         self._waiting: list[tuple[int, int, asyncio.Future[_Entry], Request]] = []
         self._closed_until = 0.0
         self._stopping = False
+        self._broken: ModelError | None = None
+        """Why the model cannot be used any more."""
         self._waking: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -111,8 +113,8 @@ class Limited:
             if self._tokens and isinstance(exc, Uncharged):
                 self._tokens.give_back(entry.reserved)
             raise
-        except ModelError:
-            self._stopping = True  # the build ends: nobody is let in behind this call
+        except ModelError as exc:
+            self._break(exc)
             raise
         else:
             return completion
@@ -128,8 +130,18 @@ class Limited:
         except TimeoutError:
             return
 
+    def _break(self, why: ModelError) -> None:
+        """Let nobody in any more: the build ends, and those who wait are told so."""
+        self._stopping, self._broken = True, why
+        while self._waiting:
+            _, _, place, _ = heapq.heappop(self._waiting)
+            if not place.done():
+                place.set_exception(why)
+
     async def _enter(self, request: Request) -> _Entry:
-        """Wait for room."""
+        """Wait for room; raises the `ModelError` after which nobody is let in."""
+        if self._broken is not None:
+            raise self._broken
         if not self._waiting and self._open():
             return self._take(request)
         place: asyncio.Future[_Entry] = asyncio.get_running_loop().create_future()

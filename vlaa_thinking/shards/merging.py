@@ -138,8 +138,7 @@ async def _merge(
         for count in counts.calls.values():  # what the walk found stored was counted in its shard
             count.spared, count.saved = 0, 0.0
         live = replace(setup, context=_asking(setup, llms, stack))
-        gates = {id(p.gate): p.gate for p in live.context.players.values() if p.gate}
-        blind = await stop.watch(check_blind(live, spool), gates.values())
+        blind = await stop.watch(check_blind(live, spool), live.context.gates)
         for folder in found:
             _add_run(counts, folder.note)
         made, changed = await asyncio.to_thread(

@@ -52,6 +52,11 @@ class Context:
     """By answer type; each a `vlaa_thinking.checks.Check`."""
     images: ImageStore
 
+    @property
+    def gates(self) -> set[Limited]:
+        """Where all calls pass: one gate a model."""
+        return {player.gate for player in self.players.values() if player.gate}
+
     async def ask(
         self,
         step: str,
