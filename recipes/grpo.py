@@ -45,7 +45,14 @@ from trl.scripts.grpo import GRPOScriptArguments
 from vlaa_thinking.checks.answer import Found
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, checkpoint_of, load_processor, load_rows, model_card
+from vlaa_thinking.loading import (
+    Origin,
+    Resumable,
+    checkpoint_of,
+    load_processor,
+    load_rows,
+    model_card,
+)
 from vlaa_thinking.marking import text_of
 from vlaa_thinking.rewards import MixedReward, RewardModel, mixed_reward
 from vlaa_thinking.rewards.form import read_tagged
@@ -104,7 +111,7 @@ class Reward(MixedReward):
         return await super().__call__(completions, log_metric=log_metric, **columns)
 
 
-class Trainer(GRPOTrainer):
+class Trainer(Resumable, GRPOTrainer):
     """TRL's, whose model card says which state of which dataset it was trained on."""
 
     base: str

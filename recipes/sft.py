@@ -48,7 +48,14 @@ from trl import (
 
 from vlaa_thinking.errors import SetupError, VlaaError
 from vlaa_thinking.frames import frame_of, in_frame, seen_by
-from vlaa_thinking.loading import Origin, checkpoint_of, load_processor, load_rows, model_card
+from vlaa_thinking.loading import (
+    Origin,
+    Resumable,
+    checkpoint_of,
+    load_processor,
+    load_rows,
+    model_card,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +82,7 @@ class Options(ScriptArguments):
     )
 
 
-class Trainer(SFTTrainer):
+class Trainer(Resumable, SFTTrainer):
     """TRL's, whose model card says which state of which dataset it was trained on."""
 
     base: str

@@ -300,17 +300,27 @@ runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
 
 
+def wordy(completions: list[Any], **_: object) -> list[float]:
+    """Reward the letters of a reply, so that the weights of a model move that never writes an answer."""
+    return [float(len(completion[-1]["content"])) for completion in completions]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (load_file(out / "model.safetensors") for out in (one, other))
+    return set(first) == set(second) and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_a_killed_run_goes_on_where_its_last_checkpoint_was(
     model: Path, dataset: Path, tmp_path: Path
 ) -> None:
     steps = {**SHORT, "max_steps": 4, "save_strategy": "steps", "save_steps": 2, "learning_rate": 1e-2}
-    steps["reward_funcs"] = "think_format_reward"
+    steps["reward_funcs"] = f"{__name__}.wordy"
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train("grpo", model, dataset, whole, **steps)
     asked = words("grpo", model, dataset, cut, **steps)
     done = subprocess.run(
         [sys.executable, "-c", KILLED, RECIPES / "grpo.py", *asked],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
         timeout=180,
         check=False,
@@ -320,9 +330,38 @@ def test_a_killed_run_goes_on_where_its_last_checkpoint_was(
     assert not (cut / "model.safetensors").exists()
     trainer = train("grpo", model, dataset, cut, **steps, resume_from_checkpoint="last")
     assert trainer.state.global_step == 4
-    one, other = (load_file(out / "model.safetensors") for out in (whole, cut))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not same_weights(model, cut / "checkpoint-2")
+    assert not same_weights(cut / "checkpoint-2", cut)
+    assert same_weights(whole, cut)
     assert "manifest.json: " in card_of(cut)
+
+
+@pytest.mark.parametrize(("base", "more"), [("model", {}), ("qwen", {}), ("model", {"use_peft": "true"})])
+def test_sft_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
+    base: str, more: dict[str, object], dataset: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    steps = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "learning_rate": 1e-2, **more}
+    folder = request.getfixturevalue(base)
+    whole = train("sft", folder, dataset, tmp_path / "whole", **steps)
+    checkpoint = tmp_path / "whole/checkpoint-2"
+    resumed = train("sft", folder, dataset, tmp_path / "cut", **steps, resume_from_checkpoint=checkpoint)
+    assert curve(resumed, "loss") == curve(whole, "loss")
+    assert all(map(torch.equal, whole.model.state_dict().values(), resumed.model.state_dict().values()))
+
+
+def test_the_best_checkpoint_is_what_is_kept(model: Path, dataset: Path, tmp_path: Path) -> None:
+    """A learning rate that ruins the model: the first evaluation is the best."""
+    steps = {
+        "max_steps": 4,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+    }
+    best = {"load_best_model_at_end": "true", "dataset_test_split": "train[:4]", "learning_rate": 1.0}
+    trainer = train("sft", model, dataset, tmp_path / "out", **steps, **best)
+    assert trainer.state.best_model_checkpoint.endswith("checkpoint-1")
+    assert same_weights(tmp_path / "out/checkpoint-1", tmp_path / "out")
 
 
 # --- measuring --------------------------------------------------------------------------------------------------

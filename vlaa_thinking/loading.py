@@ -137,6 +137,37 @@ def checkpoint_of(asked: str | None, out: Path | str) -> str | None:
     return str(found[max(found)])
 
 
+class Resumable:
+    """To stand before a trainer of transformers: it reads a checkpoint's weights as `from_pretrained` does.
+
+    A checkpoint is written under the names of the weights that the Hub knows, which for many vision-language models
+    are not those of the model in memory. The trainer of transformers 5.23 takes such weights for missing ones, warns,
+    and goes on with the base model's.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ANN401
+        from transformers import PreTrainedModel  # noqa: PLC0415 - heavy
+
+        trainer: Any = super()
+        mine: Any = self
+        model = mine.model if model is None else model
+        if mine.is_fsdp_enabled or not isinstance(
+            model, PreTrainedModel
+        ):  # in a form of their own; PEFT's adapters
+            trainer._load_from_checkpoint(resume_from_checkpoint, model)  # noqa: SLF001 - what is overridden
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype)
+        model.load_state_dict(saved.state_dict())
+
+    def _load_best_model(self) -> None:
+        mine: Any = self
+        if mine.is_deepspeed_enabled:
+            trainer: Any = super()
+            trainer._load_best_model()  # noqa: SLF001 - what is overridden
+        else:
+            self._load_from_checkpoint(mine.state.best_model_checkpoint)
+
+
 def _commit(name: str, revision: str | None) -> str | None:
     """Ask the Hub which commit a revision is; None without a network, where only the local copy can be used."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - heavy
