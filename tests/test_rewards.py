@@ -134,6 +134,7 @@ def test_an_answer_earns_what_its_check_says(row: dict[str, Any], answer: str, r
         "<think><answer>{gold}</answer></think><answer>{gold}</answer>",
         "<think>It is <answer>{gold}</answer>, I think.</think>",
         "It is <answer>{gold}</answer>, I think.</think> So it is {gold}.",
+        "<think>I look at it. <answer>{gold}</answer>",
         "",
     ],
 )

@@ -1,5 +1,6 @@
 """`vlaa-thinking score`: any model's answers against a dataset folder, by the checks that kept its rows."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 from vlaa_thinking import Project, ScoreReport, build, score
 from vlaa_thinking.cli import app
 from vlaa_thinking.errors import SetupError
+from vlaa_thinking.rewards import mixed_reward
 
 Rows = dict[str, dict[str, Any]]
 
@@ -48,6 +50,29 @@ def run(*words: object) -> Result:
 
 
 # --- what is right ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "<think>So.</think><answer>{gold}</answer>",
+        "So.</think><answer>{gold}</answer>",
+        "<answer>{gold}</answer>",
+        "<think>So. <answer>{gold}</answer>",
+        "<think>So. <answer>{gold}</answer></think>",
+        "<think>So.</think> <answer>{gold}",
+        "<think>So.</think><answer>{gold}</answer><answer>7 or so</answer>",
+        " \n<think>\n<answer>{gold}</answer>",
+    ],
+)
+def test_a_reward_and_a_score_read_a_reply_in_the_same_way(
+    data: Path, rows: Rows, tmp_path: Path, reply: str
+) -> None:
+    row = of_type(rows, "digit")[0]
+    completion = [{"role": "assistant", "content": reply.format(gold=row["answer"])}]
+    report = score(predict(tmp_path, {"id": row["id"], "completion": completion}), data=data)
+    columns: dict[str, Any] = {name: [value] for name, value in row.items()} | {"completions": [completion]}
+    assert asyncio.run(mixed_reward(**columns)) == [report.total.right / report.total.lines]
 
 
 def test_the_dataset_s_own_completions_are_right_or_were_for_the_judge(
