@@ -200,6 +200,10 @@ def test_a_terminal_is_left_clean_by_an_error_too() -> None:
 def test_the_last_stretch_and_a_stop_are_told() -> None:
     for changes, told in (
         ({"expected": 300}, "writing"),
+        (
+            {"expected": 300, "comparing": True, "compared": 1280},
+            "comparing images that look alike: 1,280 pairs",
+        ),
         ({"stopping": True}, "Ctrl-C ends at once"),
         ({"expected": None}, "300 rows · 1,500 calls made · 30 spared · 0:00 elapsed"),
         ({"started": counted().started - 7_325}, "2:02:05 elapsed"),

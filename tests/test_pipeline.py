@@ -525,3 +525,10 @@ def test_a_build_without_a_kept_row_leaves_no_folder(tmp_path: Path, server: Cha
     result: BuildResult = build(project, out=tmp_path / "out")
     assert (result.out, result.changed, result.kept, result.funnel.dropped) == (None, False, 0, 1)
     assert not (tmp_path / "out").exists()
+
+
+def test_pairs_of_images_that_are_compared_are_counted(tmp_path: Path) -> None:
+    seen: list[Counts] = []
+    build(Project.default(), out=tmp_path / "out", limit=60, run=Run(watch=seen.append))
+    assert seen[-1].compared > 0
+    assert not seen[-1].comparing

@@ -82,9 +82,17 @@ class Counts:
     """Rows that will come, once that is known or can be estimated."""
     rested_on: set[bytes] = field(default_factory=set[bytes])
     """Keys of the answers that rows rest on: each is counted once."""
+    comparing: bool = False
+    """Whether images that look alike are being compared, when all rows have ended."""
+    compared: int = 0
+    """Pairs of them."""
     stopping: bool = False
-    """Whether the user asked to stop: calls under way are waited for, nothing new is begun."""
+    """Whether the build is to end early: calls under way are waited for, nothing new is begun."""
     started: float = field(default_factory=time.monotonic)
+
+    def note_compared(self, pairs: int) -> None:
+        """Count pairs of images that were compared."""
+        self.compared += pairs
 
     def role(self, name: str) -> CallCount:
         """Return the count of one role."""

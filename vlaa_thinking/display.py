@@ -131,7 +131,8 @@ def _line(counts: Counts) -> Text:
     elif expected and 0 < ended < expected:
         parts.append(f"about {clock(counts.seconds / ended * (expected - ended))} to go")
     elif expected and ended >= expected:
-        parts.append("writing")
+        pairs = f"comparing images that look alike: {counts.compared:,} pairs"
+        parts.append(pairs if counts.comparing else "writing")
     return Text(" · ".join(parts))
 
 

@@ -250,11 +250,18 @@ def second_pass(
     spool: Spool, not_taken: int, setup: Setup, blind: Blind | None, benchmarks: Sequence[Benchmark]
 ) -> tuple[Funnel, bool]:
     """Curate, write the folder, and put it in its place; returns the funnel and whether OUT changed."""
-    settings, places = setup.settings, setup.places
+    settings, places, counts = setup.settings, setup.places, setup.counts
     outside = {name: print_ for b in benchmarks for name, print_ in b.fingerprints.items()}
+    counts.comparing = True
     alike = related(
-        spool.fingerprints(), outside, setup.images, setup.cache, between=setup.stop.raise_if_wanted
+        spool.fingerprints(),
+        outside,
+        setup.images,
+        setup.cache,
+        between=setup.stop.raise_if_wanted,
+        compared=counts.note_compared,
     )
+    counts.comparing = False
     found = matches(spool.questions(), benchmarks, alike.near, alike.groups) if benchmarks else {}
     spool.decide(list(curate(spool.facts(alike.groups), settings.curate, setup.seed, found)))
     made = funnel(spool, not_taken)

@@ -44,10 +44,12 @@ def twins(
     cache: Cache,
     *,
     between: Callable[[], None] = lambda: None,
+    compared: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[str, str]]:
     """Give the pairs of twins among stored images, each image given once, by its hash, with its fingerprint.
 
     Some pairs come twice. `between` is called now and then, and may raise to end it: what was decided is stored.
+    `compared` hears of how many more pairs that is.
     """
     names, table = gathered(fingerprints)
     seen = lru_cache(AT_HAND)(lambda name: _Seen(images, name))
@@ -65,6 +67,7 @@ def twins(
             if apart <= LIMIT:
                 yield first, second
         cache.put_differences(VERSION, new)
+        compared(len(pairs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ def related(
     cache: Cache,
     *,
     between: Callable[[], None] = lambda: None,
+    compared: Callable[[int], None] = lambda _: None,
 ) -> Related:
     """Hold the images of a build against each other, and against others outside it, by hash and fingerprint."""
     both: set[str] = set()
@@ -97,7 +101,7 @@ def related(
 
     within: list[tuple[str, str]] = []
     near: dict[str, set[str]] = {}
-    for pair in twins(every(), images, cache, between=between):
+    for pair in twins(every(), images, cache, between=between, compared=compared):
         strangers = [name for name in pair if name in outside and name not in both]
         if not strangers:
             within.append(pair)
