@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,13 @@ LARGEST = 1024
 """Pixels to which the longer side of an image is brought before it is compared."""
 
 HELD = 256
-"""The side at which images are kept at hand, in grey; some 80 KB each."""
+"""The side at which images are kept at hand, in grey; 64 KB each."""
 
 AT_HAND = 128
-"""Images that are kept at hand: 10 MB."""
+"""Images that are kept at hand: 8 MB."""
+
+GLANCES = 1024
+"""Images that are kept at hand at the side that most pairs are told apart at, COLOURED: 12 MB."""
 
 LOT = 64
 """Pairs that are decided between two writes."""
@@ -52,7 +55,7 @@ def twins(
     `compared` hears of how many more pairs that is.
     """
     names, table = gathered(fingerprints)
-    seen = lru_cache(AT_HAND)(lambda name: _Seen(images, name))
+    gallery = _Gallery(images)
     proposed = propose(table, between)
     while lot := list(islice(proposed, LOT)):
         between()
@@ -62,8 +65,7 @@ def twins(
             key = bytes.fromhex(first) + bytes.fromhex(second)
             apart = cache.difference(VERSION, key)
             if apart is None:
-                one, other = seen(first), seen(second)
-                apart = new[key] = round(difference(one, other, min(one.smallest, other.smallest)), 3)
+                apart = new[key] = gallery.apart(first, second)
             if apart <= LIMIT:
                 yield first, second
         cache.put_differences(VERSION, new)
@@ -131,26 +133,41 @@ def counted(groups: Mapping[str, str]) -> dict[str, int]:
     return {"images": len(groups), "groups": len(set(groups.values()))}
 
 
-class _Seen:
-    """A stored image at the sides that a comparison asks for."""
+class _Gallery:
+    """Stored images, each at the sides that a comparison asks for."""
 
-    def __init__(self, images: ImageStore, name: str) -> None:
-        self._path = images.path(name)
-        image = self._image()
-        self.smallest = min(image.size)
-        look = squares(image)
-        self._held = {side: look(side).astype(np.uint8) for side in (COLOURED, HELD)}
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+        self._glance = lru_cache(GLANCES)(self._read_glance)
+        self._closely = lru_cache(AT_HAND)(self._read_closely)
 
-    def __call__(self, side: int) -> NDArray[np.float32]:
-        if side in self._held:
-            return self._held[side].astype(np.float32)
-        if 2 * side in self._held:
-            planes = self._held[2 * side]
-            halved: NDArray[np.float32] = planes.reshape(len(planes), side, 2, side, 2).mean(
-                (2, 4), np.float32
-            )
-            return halved
-        return squares(self._image())(side)
+    def apart(self, first: str, second: str) -> float:
+        """Say how much two images differ."""
+        smallest = min(self._glance(first)[1], self._glance(second)[1])
+        return round(difference(partial(self._look, first), partial(self._look, second), smallest), 3)
 
-    def _image(self) -> Image:
-        return upright(self._path.read_bytes(), LARGEST)
+    def _look(self, name: str, side: int) -> NDArray[np.float32]:
+        if side in (COLOURED, COLOURED // 2):
+            return _brought_to(side, self._glance(name)[0])
+        if side in (HELD, HELD // 2):
+            return _brought_to(side, self._closely(name))
+        return squares(self._image(name))(side)
+
+    def _read_glance(self, name: str) -> tuple[NDArray[np.uint8], int]:
+        """Return an image at the side COLOURED, and the shorter of its own sides."""
+        image = self._image(name)
+        return squares(image)(COLOURED).astype(np.uint8), min(image.size)
+
+    def _read_closely(self, name: str) -> NDArray[np.uint8]:
+        return squares(self._image(name))(HELD).astype(np.uint8)
+
+    def _image(self, name: str) -> Image:
+        return upright(self._images.path(name).read_bytes(), LARGEST)
+
+
+def _brought_to(side: int, planes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return planes as they are, or at half their side."""
+    if planes.shape[-1] == side:
+        return planes.astype(np.float32)
+    halved: NDArray[np.float32] = planes.reshape(len(planes), side, 2, side, 2).mean((2, 4), np.float32)
+    return halved
