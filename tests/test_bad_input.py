@@ -89,8 +89,11 @@ def run_build(project: Project, out: Path, **options: Any) -> BuildResult:
 
 
 def run_cli(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command; lines of progress, which a slow machine gets to see, are left out of what it said."""
     command = [sys.executable, "-m", "vlaa_thinking", *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
+    done.stderr = "".join(line for line in done.stderr.splitlines(keepends=True) if " elapsed" not in line)
+    return done
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:
