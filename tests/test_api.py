@@ -168,7 +168,7 @@ def test_a_script_without_a_main_guard_builds(tmp_path: Path, way: str) -> None:
         input=SCRIPT if way == "stdin" else "",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -60,7 +60,7 @@ def killed_at_a_batch(project: Project, out: Path, server: Server) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(vlaa_thinking.__file__).parents[1])}
     command = [sys.executable, "-m", "vlaa_thinking", "build", str(project.root), "--out", str(out)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=600)[1]
     assert killed.wait(5), said
     server.creating = None
     assert journal(out)[-1]["provider_id"] is None  # all that is known of it is the intention

@@ -202,7 +202,7 @@ def test_calls_that_wait_for_the_budget_are_not_made_after_ctrl_c(tmp_path: Path
             time.sleep(0.5)  # it is heard now, in any case
             assert process.poll() is None
             till.released.set()
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=600)
         finally:
             till.released.set()
             process.kill()

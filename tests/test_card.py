@@ -200,7 +200,7 @@ def test_the_code_on_the_card_runs(demo: Path, tmp_path: Path) -> None:
         env=os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -198,7 +198,7 @@ def script(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments, "-"],
-        input=text, capture_output=True, text=True, timeout=60, env=environment, check=False,
+        input=text, capture_output=True, text=True, timeout=600, env=environment, check=False,
     )  # fmt: skip
 
 

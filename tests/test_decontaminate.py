@@ -166,7 +166,7 @@ def test_every_split_of_a_set_on_the_hub_is_read(tmp_path: Path) -> None:
             env={**hub.environment, **here},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -177,7 +177,7 @@ def test_every_split_of_a_set_on_the_hub_is_read(tmp_path: Path) -> None:
             env={**hub.environment, **here},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=600,
             check=False,
         )
     found = dropped(tmp_path / "out")

@@ -322,7 +322,7 @@ def test_a_killed_run_goes_on_where_its_last_checkpoint_was(
         [sys.executable, "-c", KILLED, RECIPES / "grpo.py", *asked],
         env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert done.returncode == -9, done.stderr
@@ -425,7 +425,7 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2
@@ -476,7 +476,7 @@ def test_a_dataset_on_the_hub_is_pinned_and_its_commit_known(dataset: Path, tmp_
             env=hub.environment | {"PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=False,
         )
     assert done.returncode == 0, done.stderr

@@ -352,7 +352,7 @@ def test_a_killed_import_is_made_good_by_the_next(imported: Imported, tmp_path: 
     out = tmp_path / "set"
     environment = {**os.environ, "PYTHONPATH": str(Path(vlaa_thinking.__file__).parents[1])}
     command = [sys.executable, "-c", KILLED, str(imported.folder), str(out), moment]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not out.exists()
     import_release(imported.folder, out=out)

@@ -44,7 +44,7 @@ def command(*words: str, environment: Mapping[str, str], cwd: Path) -> tuple[int
         env={**environment, "PYTHONPATH": str(Path(vlaa_thinking.__file__).parents[1]), "COLUMNS": "1000"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr

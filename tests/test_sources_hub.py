@@ -62,7 +62,7 @@ def ask(environment: dict[str, str], *wishes: Wish) -> list[Any]:
         env={**environment, "PYTHONPATH": str(Path(vlaa_thinking.__file__).parents[1])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -64,7 +64,7 @@ class Desk:
     def finish(self, out: str, *more: str) -> str:
         """Build to the end; returns whether the bytes are those of one machine."""
         driver = self.start(out, *more)
-        said, _ = driver.communicate(timeout=120)
+        said, _ = driver.communicate(timeout=600)
         assert driver.returncode == 0, said
         return "same bytes" if files(self.here / out) == files(self.here / "whole") else "OTHER BYTES"
 
@@ -78,7 +78,7 @@ class Desk:
             time.sleep(0.01)
         driver.send_signal(how)
         moment = time.monotonic()
-        said, _ = driver.communicate(timeout=60)
+        said, _ = driver.communicate(timeout=600)
         self.server.settled()
         time.sleep(3)  # the workers of a killed driver are ended by Ray
         at_risk = sum(e >= moment - SECOND - self.watch.close for _, _, e in self.watch.calls[before:])
@@ -96,7 +96,7 @@ class Desk:
         """Build with too small a budget, then with enough."""
         before = self.server.calls
         driver = self.start(out, "--budget", "0.05")
-        said, _ = driver.communicate(timeout=60)
+        said, _ = driver.communicate(timeout=600)
         same = self.finish(out, "--budget", "100")
         repeated = self.server.calls - before - self.needed
         print(f"budget: ended with {driver.returncode}; {repeated} repeated; {same}")

@@ -99,7 +99,7 @@ def test_a_machine_that_dies_takes_calls_in_flight_and_a_second_s_answers_with_i
         asked = server.calls - needed
         assert 0 < at_risk < asked  # else the test shows nothing
         done = start(s3, *words, "1/1", "--out", tmp_path / "alive/set")
-        said, _ = done.communicate(timeout=60)
+        said, _ = done.communicate(timeout=600)
         assert done.returncode == 0, said
         repeated = server.calls - 2 * needed
         assert 0 <= repeated <= at_risk

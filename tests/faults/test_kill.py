@@ -91,7 +91,7 @@ def test_a_killed_build_is_gone_on_with(tmp_path: Path, server: ChatServer) -> N
     assert not out.exists()
 
     process = start(project, out)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
     assert "0 calls made" in said
     assert files(out) == whole

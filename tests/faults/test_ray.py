@@ -33,7 +33,7 @@ def test_a_worker_is_killed_and_a_node_dies_and_the_dataset_is_that_of_one_machi
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
