@@ -17,6 +17,7 @@ from vlaa_thinking.llm.budget import Budgeted
 from vlaa_thinking.llm.http import Endpoint
 from vlaa_thinking.llm.limit import Limited
 from vlaa_thinking.llm.pace import Tokens
+from vlaa_thinking.llm.sockets import make_room
 from vlaa_thinking.llm.wrap import Cached, Counted, Retrying, Standing
 from vlaa_thinking.log import Attempted, Logged
 from vlaa_thinking.prices import price_of
@@ -93,6 +94,7 @@ def players(settings: Settings, llms: Mapping[str, LLM] | None, table: Table) ->
                 name = own_name(own)
             nests[key] = _player(name, model, llm, table, own=own is not None)
         cast[role] = nests[key]
+    make_room(sum(player.model.max_concurrency for player in nests.values() if player.model.url))
     _see_params(settings, cast, budget=table.budget is not None)
     return cast
 
