@@ -3,11 +3,12 @@
     python tests/benchmarks/grpo.py --place DIR               # three seeds, one Markdown table on stdout
     python tests/benchmarks/grpo.py --place DIR --task demo
 
-1. `build` makes a dataset without a server; a fifth of its rows go to `validation`, which nothing is trained on.
+1. `build` makes the data without a server; a fifth of the rows go to `validation`, which nothing is trained on.
    `shapes`: 5,000 drawn images of one to three large shapes, and one question, how many there are. 1,500 rows bring a
    one-sentence reasoning with their answer and are adopted into `sft`; the others go to `rl`.
-   `demo`: the built-in project as it is, with twelve times as many rows (7,200): five sources, five answer types.
-2. `recipes/sft.py` teaches a LLaVA of fresh weights the form, in few steps.
+   `demo`: the built-in project as it is, with twelve times as many rows (7,200): five sources, five answer types. Beside
+   it, another dataset of 10,000 further scenes of the same kinds, which bring a one-sentence reasoning with their answer.
+2. `recipes/sft.py` teaches a LLaVA of fresh weights the form, in few steps, on what is answered in a sentence.
 3. `recipes/grpo.py` lets `mixed_reward` teach it the rest, on `rl/train`.
 4. `recipes/evaluate.py` reads greedy replies to `rl/validation` before and after. The best constant answer is the one
    that is right most often on these very rows. Held against the answer of the next row of the same answer type, what
@@ -41,22 +42,36 @@ from shapes import QUESTION, THOUGHT
 from tiny_model import Size, write
 
 from vlaa_thinking import Project, build
+from vlaa_thinking.demo import KINDS
 from vlaa_thinking.marking import Rules, gold_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
+COLLECT = "generators/1_collect.toml"
 ROWS = {"taught": ("adopt", 1500), "free": ("rl_only", 3500)}
-TIMES = 12
-"""How many times the demo's own rows."""
+OWN, TIMES, SEEN = 120, 12, 2000
+"""Rows of each of the demo's sources; how many times so many are asked about; and rows of each that are shown."""
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """A dataset, a model that is large enough for it, and how that is trained."""
+class Data:
+    """The folders of two datasets, or twice of one."""
 
+    taught: Path
+    """`sft` of it teaches the form."""
+    asked: Path
+    """`rl` of it is what GRPO learns from, and what is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Data, a model that is large enough for them, and how that is trained."""
+
+    data: Callable[[Path, int], Data]
+    """Builds them in a folder, from a seed."""
     size: Size
     longest: int
     """Tokens of a reply."""
@@ -66,34 +81,6 @@ class Task:
     grpo: dict[str, object]
 
 
-FRESH: dict[str, object] = {"lr_scheduler_type": "constant", "freeze_vision": "false"}
-"""The vision encoder is as fresh as the rest."""
-DRAWN: dict[str, object] = {
-    "per_device_train_batch_size": 128,
-    "num_generations": 8,
-    "lr_scheduler_type": "linear",
-    "temperature": 0.8,
-    "beta": 0.0,
-}
-WHITE = (0.95, 0.95, 0.95)
-TASKS = {
-    "shapes": Task(
-        size=Size(side=28, patch=7, hidden=48, layers=2, words=700, whole=True, spread=0.05, ground=WHITE),
-        longest=16,
-        corpus=lambda rows: [*(turn["content"] for turn in rows[0]["prompt"]), QUESTION, THOUGHT],
-        sft={"max_steps": 40, "per_device_train_batch_size": 64, "learning_rate": 2e-3, **FRESH},
-        grpo={"max_steps": 250, "learning_rate": 1e-3, **DRAWN},
-    ),
-    "demo": Task(
-        size=Size(side=56, patch=8, hidden=64, layers=2, words=2000, whole=True, spread=0.05, ground=WHITE),
-        longest=120,
-        corpus=lambda rows: [
-            turn["content"] for row in rows.select(range(1000)) for turn in row["prompt"] + row["completion"]
-        ],
-        sft={"max_steps": 200, "per_device_train_batch_size": 32, "learning_rate": 2e-3, **FRESH},
-        grpo={"max_steps": 160, "learning_rate": 5e-4, **DRAWN},
-    ),
-}
 COMMON: dict[str, object] = {
     "use_cpu": "true",
     "bf16": "false",
@@ -135,7 +122,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures as data, too")
     options = parser.parse_args()
     task, place = TASKS[options.task], options.place / options.task
-    data = dataset(place, options.data_seed, options.task)
+    data = task.data(place, options.data_seed)
     outcomes = []
     for seed in options.seeds:
         with redirect_stdout(sys.stderr):
@@ -146,27 +133,55 @@ def main() -> None:
         options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n")
 
 
-def dataset(place: Path, seed: int, task: str) -> Path:
-    """Build the dataset by the built-in project with more or other sources; what is there already is used again."""
-    root = place / "project"
-    if not root.exists():
-        place.mkdir(parents=True, exist_ok=True)
+def shapes(place: Path, seed: int) -> Data:
+    """Build one dataset of easy scenes, for both recipes."""
+
+    def changed(root: Path) -> None:
+        tables = {name: f'way = "{way}"\ncount = {count}' for name, (way, count) in ROWS.items()}
+        add_sources(root, "shapes:read", tables)
+
+    out = made(place / f"set-{seed}", seed, changed)
+    return Data(taught=out, asked=out)
+
+
+def demo(place: Path, seed: int) -> Data:
+    """Build the demo with more rows, for GRPO, and beside it further scenes of its kinds that bring their answer."""
+    own = OWN * TIMES
+
+    def changed(root: Path) -> None:
+        change(root / COLLECT, rf"^count = {OWN}$", f"count = {own}", times=len(KINDS))
+
+    def seen(root: Path) -> None:
+        tables = {kind: f'way = "adopt"\nkind = "{kind}"\nafter = {own}\ncount = {SEEN}' for kind in KINDS}
+        add_sources(root, "shapes:answered", tables)
+
+    return Data(
+        taught=made(place / f"seen-{seed}", seed, seen), asked=made(place / f"set-{seed}", seed, changed)
+    )
+
+
+def made(out: Path, seed: int, changed: Callable[[Path], None]) -> Path:
+    """Build a dataset by a changed copy of the built-in project; what is there already is used again."""
+    if not out.exists():
+        root = out.with_name(f"project-{out.name}")
+        shutil.rmtree(root, ignore_errors=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
         Project.default().copy(root)
         change(root / "cards/6_curate.toml", r"^validation_share = 0.02$", "validation_share = 0.2")
-        if task == "demo":
-            change(root / "generators/1_collect.toml", r"^count = 120$", f"count = {120 * TIMES}", times=5)
-        else:
-            shutil.copy(Path(__file__).with_name("shapes.py"), root)
-            sources = (
-                f'[source.{name}]\nreader = "shapes:read"\nlicense = "CC0-1.0"\nway = "{way}"\ncount = {count}\n'
-                for name, (way, count) in ROWS.items()
-            )
-            (root / "generators/1_collect.toml").write_text("\n".join(sources), encoding="utf-8")
-            demo = r'\["counting", "bars", "lines", "boxes", "forms"\]'
-            change(root / "generators/models.toml", demo, json.dumps([*ROWS]))
-    out = place / f"set-{seed}"
-    build(Project.open(root), out=out, seed=seed)
+        changed(root)
+        build(Project.open(root), out=out, seed=seed)
     return out
+
+
+def add_sources(root: Path, reader: str, tables: dict[str, str]) -> None:
+    """Have a project read these sources alone, by a reader of shapes.py."""
+    shutil.copy(Path(__file__).with_name("shapes.py"), root)
+    lines = (
+        f'[source.{name}]\nreader = "{reader}"\nlicense = "CC0-1.0"\n{table}\n'
+        for name, table in tables.items()
+    )
+    (root / COLLECT).write_text("\n".join(lines), encoding="utf-8")
+    change(root / "generators/models.toml", re.escape(json.dumps([*KINDS])), json.dumps([*tables]))
 
 
 def change(file: Path, old: str, new: str, *, times: int = 1) -> None:
@@ -176,18 +191,18 @@ def change(file: Path, old: str, new: str, *, times: int = 1) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def one(seed: int, task: Task, data: Path, folder: Path) -> Outcome:
+def one(seed: int, task: Task, data: Data, folder: Path) -> Outcome:
     """Make a model, teach it the form, then let the reward teach it."""
     start = time.perf_counter()
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(seed)
-    taught: Any = load_dataset(str(data), "sft", split="train").remove_columns("image")
+    taught: Any = load_dataset(str(data.taught), "sft", split="train").remove_columns("image")
     write(folder / "fresh", task.size, corpus=task.corpus(taught), tags=TAGS)
-    run("sft", folder / "fresh", folder / "sft", data, seed, task.sft)
-    before = evaluate(folder / "sft", data, task.longest)
+    run("sft", folder / "fresh", folder / "sft", data.taught, seed, task.sft)
+    before = evaluate(folder / "sft", data.asked, task.longest)
     drawn = {**task.grpo, "max_completion_length": task.longest}
-    trainer = run("grpo", folder / "sft", folder / "grpo", data, seed, drawn)
-    after = evaluate(folder / "grpo", data, task.longest)
+    trainer = run("grpo", folder / "sft", folder / "grpo", data.asked, seed, drawn)
+    after = evaluate(folder / "grpo", data.asked, task.longest)
     steps = [line for line in trainer.state.log_history if "reward" in line]
     return Outcome(
         seed=seed,
@@ -269,6 +284,37 @@ def table(outcomes: list[Outcome]) -> str:
         lines.append(f"| {o.seed} | {shares} | {rises} | {o.seconds / 60:.1f} |")
     return "\n".join(lines)
 
+
+FRESH: dict[str, object] = {"lr_scheduler_type": "constant", "freeze_vision": "false"}
+"""The vision encoder is as fresh as the rest."""
+DRAWN: dict[str, object] = {
+    "per_device_train_batch_size": 128,
+    "num_generations": 8,
+    "lr_scheduler_type": "linear",
+    "temperature": 0.8,
+    "beta": 0.0,
+}
+WHITE = (0.95, 0.95, 0.95)
+TASKS = {
+    "shapes": Task(
+        data=shapes,
+        size=Size(side=28, patch=7, hidden=48, layers=2, words=700, whole=True, spread=0.05, ground=WHITE),
+        longest=16,
+        corpus=lambda rows: [*(turn["content"] for turn in rows[0]["prompt"]), QUESTION, THOUGHT],
+        sft={"max_steps": 40, "per_device_train_batch_size": 64, "learning_rate": 2e-3, **FRESH},
+        grpo={"max_steps": 250, "learning_rate": 1e-3, **DRAWN},
+    ),
+    "demo": Task(
+        data=demo,
+        size=Size(side=56, patch=8, hidden=64, layers=2, words=2000, whole=True, spread=0.05, ground=WHITE),
+        longest=32,
+        corpus=lambda rows: [
+            turn["content"] for row in rows.select(range(4000)) for turn in row["prompt"] + row["completion"]
+        ],
+        sft={"max_steps": 70, "per_device_train_batch_size": 64, "learning_rate": 2e-3, **FRESH},
+        grpo={"max_steps": 600, "learning_rate": 1e-3, **DRAWN},
+    ),
+}
 
 if __name__ == "__main__":
     main()

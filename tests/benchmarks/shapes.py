@@ -1,14 +1,17 @@
-"""A reader of easy scenes: one to three large shapes of the demo's, apart from each other, to be counted.
+"""Readers of scenes that teach fresh weights to see.
 
-Half of what a model of a hundred thousand weights needs to learn is what an image looks like; these it can learn.
+Half of what a model of a hundred thousand weights needs to learn is what an image looks like. These it can learn: one to three
+large shapes of the demo's, apart from each other, to be counted; and something of the demo's own scenes, answered in a sentence.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from vlaa_thinking import Row
+from vlaa_thinking import Row, demo
 from vlaa_thinking.demo.canvas import Canvas
 from vlaa_thinking.demo.kind import COLOURS, SHAPES
 
@@ -38,6 +41,12 @@ def read(at: Source, *, count: int) -> Iterator[Row]:
             reasoning=THOUGHT,
             response=str(shapes),
         )
+
+
+def answered(at: Source, *, kind: str, after: int, count: int) -> Iterator[Row]:
+    """Draw the `count` rows that follow the first `after` of a kind of the demo's, whose scenes are other ones, with their answers."""
+    for row in islice(demo.rows(kind, count=after + count, seed=at.seed), after, None):
+        yield replace(row, reasoning=THOUGHT, response=row.answer)
 
 
 def scene(rng: Random) -> tuple[bytes, int]:
