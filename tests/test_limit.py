@@ -230,6 +230,41 @@ def test_calls_of_later_steps_go_first() -> None:
     asyncio.run(run())
 
 
+def test_calls_of_earlier_steps_go_first_once_no_more_rows_come() -> None:
+    async def run() -> None:
+        endpoint = Endpoint()
+        gate = Limited(endpoint, 1)
+        steps = ["caption", "caption", "verify", "distill", "rewrite", "caption", "verify"]
+        calls = [asyncio.create_task(gate(Request(messages=(), step=step))) for step in steps]
+        await asyncio.sleep(0)
+        gate.catch_up()
+        gate.catch_up()  # once said, it is so
+        calls += [asyncio.create_task(gate(Request(messages=(), step="distill")))]
+        await asyncio.gather(*calls)
+        earlier = ["caption", "caption", "distill", "distill", "rewrite", "verify", "verify"]
+        assert endpoint.steps == ["caption", *earlier]
+
+    asyncio.run(run())
+
+
+def test_the_last_round_trips_are_full() -> None:
+    """80 rows of four calls are five round trips of 64; the later step first, they took eight."""
+
+    async def run() -> float:
+        gate = Limited(Endpoint(), 64)
+
+        async def row() -> None:
+            for step in ("caption", "distill", "rewrite", "verify"):
+                await gate(Request(messages=(), step=step))
+
+        rows = [asyncio.create_task(row()) for _ in range(80)]
+        gate.catch_up()
+        await asyncio.gather(*rows)
+        return asyncio.get_running_loop().time() / REPLY_TAKES
+
+    assert simulated(run()) < 6.1
+
+
 def test_starts_are_spread_over_the_minute() -> None:
     async def run() -> None:
         endpoint = Endpoint()

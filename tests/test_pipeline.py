@@ -1,5 +1,6 @@
 """A whole build over loopback: what it costs, what it leaves, in which order, and what became of each row."""
 
+import asyncio
 import base64
 import json
 import random
@@ -29,7 +30,7 @@ from sums_project import (
     write_rows,
 )
 
-from vlaa_thinking import BuildResult, Completion, Project, Request, Run, build, show
+from vlaa_thinking import BuildResult, Completion, Project, Request, Run, abuild, build, show
 from vlaa_thinking.counts import Counts
 from vlaa_thinking.errors import OutputError, SetupError
 from vlaa_thinking.llm import LLM
@@ -234,6 +235,32 @@ def test_a_caller_s_model_without_an_identity_is_not_cached(tmp_path: Path) -> N
     assert (calls["captioner"], calls["reasoner"]) == (12, 12)
     build(project, out=tmp_path / "out", llms=cast(mine))
     assert (calls["captioner"], calls["reasoner"]) == (24, 24)
+
+
+def test_rows_that_are_behind_catch_up_once_no_more_come(tmp_path: Path) -> None:
+    """So that the model is busy to the end: before, the last 32 rows made all their calls one after the other."""
+    steps: list[str] = []
+
+    async def run() -> None:
+        all_in = asyncio.Event()
+
+        def watch(counts: Counts) -> None:
+            if counts.steps["collect"].done == 90 and not counts.reading:
+                all_in.set()
+
+        async def mine(request: Request, /) -> Completion:
+            steps.append(request.step)
+            await all_in.wait()
+            await asyncio.sleep(0.01)
+            said = thinking(request)
+            return Completion.of(said) if isinstance(said, str) else said
+
+        project = sums_project(tmp_path / "p", "http://127.0.0.1:1/v1", count=90, per_image=1)
+        await abuild(project, out=tmp_path / "out", llms=cast(mine), run=Run(watch=watch))
+
+    asyncio.run(run())
+    last_caption = len(steps) - 1 - steps[::-1].index("caption")
+    assert steps[last_caption:].count("distill") > 45
 
 
 def test_a_caller_s_model_may_play_one_role(tmp_path: Path, server: ChatServer) -> None:

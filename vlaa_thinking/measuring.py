@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vlaa_thinking.background import Background
 from vlaa_thinking.dataset import CONFIGS
 from vlaa_thinking.errors import NoReply, OutputError, SetupError
 from vlaa_thinking.figures import spread_of_rates
@@ -145,8 +146,12 @@ async def _measure_all(setup: Setup, limit: int | None) -> list[dict[str, Any] |
 
     rows = _rows(setup, limit)
     try:
-        async with watched(setup.run, setup.counts), asyncio.TaskGroup() as group:
-            while (row := await asyncio.to_thread(next, rows, None)) is not None:
+        async with (
+            watched(setup.run, setup.counts),
+            Background() as background,
+            asyncio.TaskGroup() as group,
+        ):
+            while (row := await background.do(next, rows, None)) is not None:
                 await room.acquire()
                 lines.append(None)
                 setup.counts.steps["collect"].done += 1

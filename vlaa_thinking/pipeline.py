@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from vlaa_thinking import card, croissant
+from vlaa_thinking.background import Background
 from vlaa_thinking.contamination import matches, told
 from vlaa_thinking.contamination.evaluation import read_benchmark
 from vlaa_thinking.dataset import files_told, root_of, write_manifest, write_splits
@@ -61,7 +62,7 @@ WAYS: Mapping[Way, tuple[Step, ...]] = {
 """What stands in each step's place on a source's way."""
 
 LOT = 32
-"""Rows that are pulled from the sources at a time, in a thread."""
+"""Rows that are pulled from the sources at a time, in the background."""
 
 REFRESH = 0.1
 """Seconds between two looks of a display."""
@@ -208,6 +209,7 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
     context, counts = setup.context, setup.counts
     rooms = {player.name: player.model.room for player in context.players.values()}
     room = asyncio.Semaphore(sum(rooms.values()))
+    all_in = asyncio.Event()
 
     async def one(collected: Collected) -> None:
         try:
@@ -218,14 +220,19 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
                     setup.log.row(record)
         finally:
             room.release()
+        if (
+            all_in.is_set() and record.outcome is None
+        ):  # not before one row has shown that every model answers
+            for gate in context.gates:
+                gate.catch_up()
 
     rows = iter(collection)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with Background() as background, asyncio.TaskGroup() as group:
             counts.reading = True
-            lot = await asyncio.to_thread(_lot, rows, setup.images)
+            lot = await background.do(_lot, rows, setup.images)
             while lot:
-                following = group.create_task(asyncio.to_thread(_lot, rows, setup.images))
+                following = group.create_task(background.do(_lot, rows, setup.images))
                 for collected in lot:
                     _tally(counts.steps["collect"], collected.record)
                     counts.reading = not room.locked()
@@ -234,6 +241,7 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
                     group.create_task(one(collected))
                 lot = await following
             counts.reading = False
+            all_in.set()
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
 

@@ -103,6 +103,7 @@ def live(rows: int, cast: Mapping[str, Endpoint], load: Load, *, seed: int = 0) 
 async def _live(rows: int, cast: Mapping[str, Endpoint], load: Load, seed: int) -> Ran:
     ran, chance = Ran(), random.Random(seed)
     gates: dict[str, Retrying] = {}
+    limits: list[Limited] = []
     summed = 0
     for endpoint in cast.values():
         if endpoint.name in gates:
@@ -113,6 +114,7 @@ async def _live(rows: int, cast: Mapping[str, Endpoint], load: Load, seed: int) 
         tokens = Tokens(model, model.tpm) if model.tpm else None
         provider = Provider(endpoint, load, ran, chance)
         limited = Limited(provider, model.max_concurrency, rpm=model.rpm, tokens=tokens)
+        limits.append(limited)
         gates[endpoint.name] = Retrying(
             limited,
             name=endpoint.name,
@@ -136,6 +138,8 @@ async def _live(rows: int, cast: Mapping[str, Endpoint], load: Load, seed: int) 
             steps = [step for step in STEPS if chance.random() < load[step].calls]
             await room.acquire()
             group.create_task(one(steps))
+        for limited in limits:
+            limited.catch_up()
     ran.seconds = asyncio.get_running_loop().time()
     ran.cost = cost_of(ran.calls, cast, load)
     return ran

@@ -55,9 +55,10 @@ class _Entry(NamedTuple):
 
 
 class Limited:
-    """Keep calls within the model's limit; where calls wait, the later step goes first.
+    """Keep calls within the model's limit; where calls wait, the later step goes first, and in the end the earlier.
 
-    A FIFO semaphore would send every first call before any second: a barrier in disguise.
+    A FIFO semaphore would send every first call before any second: a barrier in disguise. But once no more rows come,
+    those furthest behind decide when all have ended: they catch up, so that the last round trips are full ones.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Limited:
         """Seconds, on average over the last dozen or so."""
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[_Entry], Request]] = []
+        self._later_first = True
         self._closed_until = 0.0
         self._stopping = False
         self._broken: ModelError | None = None
@@ -121,6 +123,13 @@ class Limited:
         finally:
             self._leave(entry, turned_away)
 
+    def catch_up(self) -> None:
+        """Let the earlier step go first from now on: no more rows come."""
+        if self._later_first:
+            self._later_first = False
+            self._waiting = [(-rank, order, place, request) for rank, order, place, request in self._waiting]
+            heapq.heapify(self._waiting)
+
     async def drain(self, seconds: float) -> None:
         """Let nothing new in, and wait for the calls in flight, at most so long."""
         self._stopping = True
@@ -146,7 +155,8 @@ class Limited:
             return self._take(request)
         place: asyncio.Future[_Entry] = asyncio.get_running_loop().create_future()
         rank = _RANK.get(request.step, 0)
-        heapq.heappush(self._waiting, (-rank, next(self._order), place, request))
+        turn = -rank if self._later_first else rank
+        heapq.heappush(self._waiting, (turn, next(self._order), place, request))
         self._admit()
         try:
             return await place
