@@ -21,7 +21,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from server import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,15 +56,27 @@ class Spec:
     profile: str | None = None
     """Where to write a cProfile of the build."""
 
+    @classmethod
+    def read(cls, given: str) -> Self:
+        """Read it from the command line, and go to its core."""
+        spec = cls(**json.loads(given))
+        if spec.core is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {spec.core})
+        return spec
+
     def given(self) -> list[dict[str, str]]:
         """Read the rows."""
         with (Path(self.data) / "rows.jsonl").open() as lines:
             return [json.loads(line) for line, _ in zip(lines, range(self.rows), strict=False)]
 
     def prompts(self) -> dict[str, dict[str, Any]]:
-        """Read the prompts, as the project sends them."""
+        """Read the prompts of the four steps, in their order, as the project sends them."""
         said: dict[str, dict[str, Any]] = json.loads((Path(self.project) / "prompts.json").read_text())
-        return said
+        return {step: said[step] for step in STEPS}
+
+    def picture(self, image: str) -> str:
+        """Read an image file of the rows, as base64."""
+        return base64.b64encode((Path(self.data) / "images" / image).read_bytes()).decode()
 
 
 class Clock:
@@ -167,11 +181,24 @@ def _count_decoding() -> list[int]:
 # --- the others -----------------------------------------------------------------------------------
 
 
+def filled(text: str, values: dict[str, str]) -> str:
+    """Put values into a prompt."""
+    for key, value in values.items():
+        text = text.replace("{{" + key + "}}", value)
+    return text
+
+
+def thought_and_answer(said: str) -> tuple[str, str]:
+    """Take a distilled reply apart."""
+    found = re.fullmatch(r"<think>(.*)</think>.*<answer>(.*)</answer>", said, re.DOTALL)
+    return (found[1], found[2]) if found else ("", said)
+
+
 class Others:
     """The four dependent calls of a row, as a script would make them."""
 
-    def __init__(self, spec: Spec, call: Callable[[dict[str, Any]], Awaitable[str]]) -> None:
-        """Ask by `call`."""
+    def __init__(self, spec: Spec, call: Callable[[dict[str, Any]], Awaitable[str]] | None = None) -> None:
+        """Ask by `call`, where `walk` makes the calls."""
         self.spec = spec
         self.call = call
         self.prompts = spec.prompts()
@@ -184,29 +211,34 @@ class Others:
         """Make the four calls of one row."""
         caption = await self._ask("caption", {"notes": row["notes"]}, row["image"])
         said = await self._ask("distill", {"caption": caption, "question": row["question"]})
-        found = re.fullmatch(r"<think>(.*)</think>.*<answer>(.*)</answer>", said, re.DOTALL)
-        thought, answer = found.groups() if found else ("", said)
+        thought, answer = thought_and_answer(said)
         text = await self._ask("rewrite", {"text": thought})
         verdict = await self._ask(
             "verify", {"question": row["question"], "gold": row["answer"], "prediction": answer}
         )
-        self.wrong += not all(row["id"] in said for said in (caption, thought, text, verdict))
+        self.end(row["id"], caption, thought, text, verdict)
+
+    def end(self, row: str, *said: str, at: float | None = None) -> None:
+        """Note that a row has all its replies, at the time `at`, by default now."""
+        self.wrong += not all(row in text for text in said)
         self.done += 1
-        if self.first_done is None:
-            self.first_done = time.monotonic()
+        at = time.monotonic() if at is None else at
+        if self.first_done is None or at < self.first_done:
+            self.first_done = at
 
     def _ask(self, step: str, values: dict[str, str], image: str | None = None) -> Awaitable[str]:
+        assert self.call is not None
+        params: dict[str, Any] = self.prompts[step]["params"]
+        return self.call({**params, "messages": self.messages(step, values, image)})
+
+    def messages(self, step: str, values: dict[str, str], image: str | None = None) -> list[dict[str, Any]]:
+        """Put the turns of a call together."""
         prompt = self.prompts[step]
-        user = prompt["user"]
-        for key, value in values.items():
-            user = user.replace("{{" + key + "}}", value)
-        content: Any = user
+        content: Any = filled(prompt["user"], values)
         if image is not None:
-            data = base64.b64encode((Path(self.spec.data) / "images" / image).read_bytes()).decode()
-            picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
-            content = [picture, {"type": "text", "text": user}]
-        messages = [{"role": "system", "content": prompt["system"]}, {"role": "user", "content": content}]
-        return self.call({**prompt["params"], "messages": messages})
+            url = f"data:image/png;base64,{self.spec.picture(image)}"
+            content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": content}]
+        return [{"role": "system", "content": prompt["system"]}, {"role": "user", "content": content}]
 
     def figures(self, clock: Clock) -> dict[str, Any]:
         """Tell what came of it."""
@@ -317,9 +349,7 @@ def asked_of(cache: Any) -> list[bytes]:
 def main() -> None:
     """Be the client that the command line names."""
     name, given = sys.argv[1:]
-    spec = Spec(**json.loads(given))
-    if spec.core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {spec.core})
+    spec = Spec.read(given)
     sys.path.insert(0, str(REPO))
     match name:
         case "project":

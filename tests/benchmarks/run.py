@@ -29,7 +29,7 @@ import server  # noqa: E402
 import work  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
 CALLS = len(server.STEPS)
@@ -70,6 +70,8 @@ class Bench:
     """Where the clients work."""
     server: Server
     cores: tuple[int | None, int | None]
+    peers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By client of `peers/`: the Python of the environment that it is installed in."""
     lines: list[Line] = field(default_factory=list[Line])
     _folders: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
 
@@ -154,7 +156,11 @@ class Job:
             "core": self.bench.cores[1],
             **more,
         }
-        command = [sys.executable, str(HERE / "clients.py"), client, json.dumps(spec)]
+        peer = self.bench.peers.get(client)
+        if peer is None:
+            command = [sys.executable, str(HERE / "clients.py"), client, json.dumps(spec)]
+        else:
+            command = [peer, str(HERE / "peers" / f"{client}_client.py"), json.dumps(spec)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=_environment())
         if done.returncode:
             raise SystemExit(f"{client} failed: {done.stdout[-2000:]}")
@@ -502,7 +508,7 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
 
 
-def _cores() -> tuple[int | None, int | None]:
+def available_cores() -> tuple[int | None, int | None]:
     """Choose a core for the server and one for the client, where that can be done."""
     if not hasattr(os, "sched_setaffinity"):
         return None, None
@@ -524,7 +530,7 @@ def main() -> None:
     for name in given.which:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name}")
-    cores = _cores()
+    cores = available_cores()
     with tempfile.TemporaryDirectory(prefix="vlaa-bench-") as temporary, Server(cores[0]) as running:
         place: Path = given.place or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
