@@ -19,10 +19,15 @@ def niceness() -> int:
 def test_it_alone_steps_back() -> None:
     async def run() -> list[int]:
         async with Background() as background:
-            return [await background.do(niceness), niceness(), await asyncio.to_thread(niceness)]
+            found = [await background.do(niceness)]
+            for _ in range(2):
+                background.step_back()
+                found.append(await background.do(niceness))
+            return [*found, niceness(), await asyncio.to_thread(niceness)]
 
     before = niceness()
-    assert asyncio.run(run()) == [min(before + NICENESS, 19), before, before]
+    back = min(before + NICENESS, 19)
+    assert asyncio.run(run()) == [before, back, back, before, before]
 
 
 def test_all_work_is_done_in_one_thread() -> None:

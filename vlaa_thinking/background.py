@@ -20,11 +20,13 @@ NICENESS = 10
 
 
 class Background:
-    """One thread that steps back behind the event loop's: where they share a core, the loop goes first."""
+    """One thread that can step back behind the event loop's: where they share a core, the loop then goes first."""
 
     def __init__(self) -> None:
         """Make the thread at its first work."""
-        self._thread = ThreadPoolExecutor(1, "vlaa-background", initializer=_step_back)
+        self._thread = ThreadPoolExecutor(1, "vlaa-background")
+        self.is_back = False
+        """Whether it has stepped back."""
 
     async def __aenter__(self) -> Self:
         """Lend it."""
@@ -39,7 +41,8 @@ class Background:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, partial(work, *args, **kwargs))
 
-
-def _step_back() -> None:
-    if sys.platform == "linux":  # elsewhere it would hold for the whole process
-        os.nice(NICENESS)
+    def step_back(self) -> None:
+        """Go behind the loop from the next work on; where no call is made, that would only cost turns."""
+        if not self.is_back and sys.platform == "linux":  # elsewhere it would hold for the whole process
+            self._thread.submit(os.nice, NICENESS)
+        self.is_back = True

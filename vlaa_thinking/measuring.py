@@ -152,6 +152,8 @@ async def _measure_all(setup: Setup, limit: int | None) -> list[dict[str, Any] |
             asyncio.TaskGroup() as group,
         ):
             while (row := await background.do(next, rows, None)) is not None:
+                if setup.counts.asking:
+                    background.step_back()
                 await room.acquire()
                 lines.append(None)
                 setup.counts.steps["collect"].done += 1

@@ -29,6 +29,7 @@ from vlaa_thinking.setup import Options, Setup, made_ready
 from vlaa_thinking.shards.away import hand_over
 from vlaa_thinking.shards.folder import begin, noted
 from vlaa_thinking.spool import Spool
+from vlaa_thinking.steps import prepare_to_parse
 from vlaa_thinking.steps.adopt import adopt, passed
 from vlaa_thinking.steps.caption import caption
 from vlaa_thinking.steps.curate import curate, mark
@@ -232,6 +233,9 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
             counts.reading = True
             lot = await background.do(_lot, rows, setup.images)
             while lot:
+                if counts.asking and not background.is_back:
+                    background.step_back()
+                    group.create_task(background.do(prepare_to_parse))
                 following = group.create_task(background.do(_lot, rows, setup.images))
                 for collected in lot:
                     _tally(counts.steps["collect"], collected.record)

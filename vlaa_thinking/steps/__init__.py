@@ -158,6 +158,11 @@ def parse(text: str, schema: Mapping[str, Json]) -> dict[str, Any] | None:
     return _read(text, id(schema))
 
 
+def prepare_to_parse() -> None:
+    """Import what `parse` needs: thirty milliseconds, which replies would have to wait for."""
+    import jsonschema  # noqa: F401, PLC0415 - heavy
+
+
 @lru_cache(maxsize=64)  # a reply is read where it is asked for, and again where it is made use of
 def _read(text: str, schema: int) -> dict[str, Any] | None:
     start, end = text.find("{"), text.rfind("}")
