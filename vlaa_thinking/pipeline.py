@@ -210,7 +210,7 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
     context, counts = setup.context, setup.counts
     rooms = {player.name: player.model.room for player in context.players.values()}
     room = asyncio.Semaphore(sum(rooms.values()))
-    all_in = asyncio.Event()
+    all_in = False
 
     async def one(collected: Collected) -> None:
         try:
@@ -221,9 +221,8 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
                     setup.log.row(record)
         finally:
             room.release()
-        if (
-            all_in.is_set() and record.outcome is None
-        ):  # not before one row has shown that every model answers
+        # Not before one row has been through all steps: what is wrong with the model of the last is told early.
+        if all_in and record.outcome is None:
             for gate in context.gates:
                 gate.catch_up()
 
@@ -245,7 +244,7 @@ async def _first_pass(collection: Collection, setup: Setup, spool: Spool) -> Non
                     group.create_task(one(collected))
                 lot = await following
             counts.reading = False
-            all_in.set()
+            all_in = True
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
 
