@@ -103,13 +103,13 @@ class Bench:
     def race(
         self, rows: int, in_flight: int, clients: Sequence[str], *, timeout: float = 60.0, **behaviour: Any
     ) -> dict[str, list[Any]]:
-        """Let the clients take turns over the same work; returns each one's runs."""
+        """Let the clients take turns over the same work, a run's delays and faults the same ones for all; returns each one's runs."""
         got: dict[str, list[Any]] = {name: [] for name in clients if name in self.clients}
         done: list[Job] = []
         for number in range(self.runs):
             for name, runs in got.items():
                 job = self.job(rows, in_flight, timeout=timeout)
-                self.server.reset(**behaviour)
+                self.server.reset(seed=number, **behaviour)
                 figures = job.run(name) | self.server.stats()
                 figures["span"] = figures["last_reply"] - figures["first_request"]
                 if name == "project":
