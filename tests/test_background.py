@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import threading
-import time
 
 import pytest
 
@@ -48,22 +47,25 @@ def test_what_it_raises_is_raised_here() -> None:
 
 
 def test_work_under_way_is_waited_for_and_does_not_hold_up_the_loop() -> None:
+    begun, ticked = threading.Event(), threading.Event()
     ended: list[str] = []
 
     def work() -> None:
-        time.sleep(0.2)
+        begun.set()
+        ticked.wait(60)  # in vain, if the loop stood still meanwhile
         ended.append("work")
 
     async def run() -> None:
         async def ticking() -> None:
             await asyncio.sleep(0.02)
             ended.append("tick")
+            ticked.set()
 
-        tick = asyncio.create_task(ticking())
         async with Background() as background:
             given_up = asyncio.create_task(background.do(work))
-            await asyncio.sleep(0.001)
+            await asyncio.to_thread(begun.wait)
             given_up.cancel()
+            tick = asyncio.create_task(ticking())
         await tick
 
     asyncio.run(run())

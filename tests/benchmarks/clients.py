@@ -74,10 +74,6 @@ class Spec:
         said: dict[str, dict[str, Any]] = json.loads((Path(self.project) / "prompts.json").read_text())
         return {step: said[step] for step in STEPS}
 
-    def picture(self, image: str) -> str:
-        """Read an image file of the rows, as base64."""
-        return base64.b64encode((Path(self.data) / "images" / image).read_bytes()).decode()
-
 
 class Clock:
     """Processor and wall time between its making and `read`."""
@@ -188,6 +184,20 @@ def filled(text: str, values: dict[str, str]) -> str:
     return text
 
 
+def picture(data: str, image: str) -> str:
+    """Read an image file of the rows in `data`, as base64."""
+    return base64.b64encode((Path(data) / "images" / image).read_bytes()).decode()
+
+
+def turns(prompt: dict[str, Any], values: dict[str, str], image: str | None = None) -> list[dict[str, Any]]:
+    """Put the turns of a call together, with the base64 of an image or without one."""
+    content: Any = filled(prompt["user"], values)
+    if image is not None:
+        url = f"data:image/png;base64,{image}"
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": content}]
+    return [{"role": "system", "content": prompt["system"]}, {"role": "user", "content": content}]
+
+
 def thought_and_answer(said: str) -> tuple[str, str]:
     """Take a distilled reply apart."""
     found = re.fullmatch(r"<think>(.*)</think>.*<answer>(.*)</answer>", said, re.DOTALL)
@@ -197,23 +207,27 @@ def thought_and_answer(said: str) -> tuple[str, str]:
 class Others:
     """The four dependent calls of a row, as a script would make them."""
 
-    def __init__(self, spec: Spec, call: Callable[[dict[str, Any]], Awaitable[str]] | None = None) -> None:
-        """Ask by `call`, where `walk` makes the calls."""
+    def __init__(self, spec: Spec) -> None:
+        """Begin with no row done."""
         self.spec = spec
-        self.call = call
         self.prompts = spec.prompts()
         self.rows = spec.given()
         self.first_done: float | None = None
         self.done = 0
         self.wrong = 0
 
-    async def walk(self, row: dict[str, str]) -> None:
-        """Make the four calls of one row."""
-        caption = await self._ask("caption", {"notes": row["notes"]}, row["image"])
-        said = await self._ask("distill", {"caption": caption, "question": row["question"]})
+    async def walk(self, row: dict[str, str], call: Callable[[dict[str, Any]], Awaitable[str]]) -> None:
+        """Make the four calls of one row, each by `call`."""
+
+        def ask(step: str, values: dict[str, str], image: str | None = None) -> Awaitable[str]:
+            prompt = self.prompts[step]
+            return call({**prompt["params"], "messages": turns(prompt, values, image)})
+
+        caption = await ask("caption", {"notes": row["notes"]}, picture(self.spec.data, row["image"]))
+        said = await ask("distill", {"caption": caption, "question": row["question"]})
         thought, answer = thought_and_answer(said)
-        text = await self._ask("rewrite", {"text": thought})
-        verdict = await self._ask(
+        text = await ask("rewrite", {"text": thought})
+        verdict = await ask(
             "verify", {"question": row["question"], "gold": row["answer"], "prediction": answer}
         )
         self.end(row["id"], caption, thought, text, verdict)
@@ -225,20 +239,6 @@ class Others:
         at = time.monotonic() if at is None else at
         if self.first_done is None or at < self.first_done:
             self.first_done = at
-
-    def _ask(self, step: str, values: dict[str, str], image: str | None = None) -> Awaitable[str]:
-        assert self.call is not None
-        params: dict[str, Any] = self.prompts[step]["params"]
-        return self.call({**params, "messages": self.messages(step, values, image)})
-
-    def messages(self, step: str, values: dict[str, str], image: str | None = None) -> list[dict[str, Any]]:
-        """Put the turns of a call together."""
-        prompt = self.prompts[step]
-        content: Any = filled(prompt["user"], values)
-        if image is not None:
-            url = f"data:image/png;base64,{self.spec.picture(image)}"
-            content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": content}]
-        return [{"role": "system", "content": prompt["system"]}, {"role": "user", "content": content}]
 
     def figures(self, clock: Clock) -> dict[str, Any]:
         """Tell what came of it."""
@@ -267,12 +267,12 @@ async def raw_aiohttp(spec: Spec) -> dict[str, Any]:
             text: str = said["choices"][0]["message"]["content"]
             return text
 
-        others = Others(spec, call)
+        others = Others(spec)
         rows = iter(others.rows)
 
         async def worker() -> None:
             for row in rows:
-                await others.walk(row)
+                await others.walk(row, call)
 
         await asyncio.gather(*(worker() for _ in range(spec.in_flight)))
     return others.figures(clock)
@@ -292,8 +292,8 @@ async def plain_openai(spec: Spec) -> dict[str, Any]:
                 said = await create(**body)
             return said.choices[0].message.content or ""
 
-        others = Others(spec, call)
-        await asyncio.gather(*(others.walk(row) for row in others.rows), return_exceptions=True)
+        others = Others(spec)
+        await asyncio.gather(*(others.walk(row, call) for row in others.rows), return_exceptions=True)
         return others.figures(clock)
 
 

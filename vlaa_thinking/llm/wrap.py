@@ -191,7 +191,7 @@ class Retrying:
         tries: int,
         standing: Standing,
         counts: Counts,
-        silence: tuple[int, float] = (30, 60.0),
+        silence: tuple[int, float] = (SILENT_CALLS, SILENT_SECONDS),
     ) -> None:
         """Try calls of `inner`, known to the user as `name`, up to `tries` times; `hint` says what to look at.
 

@@ -13,7 +13,7 @@ from typing import Any
 os.environ |= {"NEMO_TELEMETRY_ENABLED": "false", "HF_HUB_OFFLINE": "1"}
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clients import Clock, Others, Spec, thought_and_answer
+from clients import Clock, Others, Spec, picture, thought_and_answer
 from words import count_words
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     from data_designer.interface import DataDesigner  # noqa: PLC0415
 
     others = Others(spec)
-    seed = pd.DataFrame([row | {"picture": spec.picture(row["image"])} for row in others.rows])
+    seed = pd.DataFrame([row | {"picture": picture(spec.data, row["image"])} for row in others.rows])
 
     def model(step: str) -> Any:
         params = {k: v for k, v in others.prompts[step]["params"].items() if k != "model"}
@@ -46,7 +46,7 @@ def main() -> None:
     builder.with_seed_dataset(dd.DataFrameSeedSource(df=seed), sampling_strategy=dd.SamplingStrategy.ORDERED)
 
     def add(step: str, **columns: str) -> None:
-        picture = dd.ImageContext(
+        shown = dd.ImageContext(
             column_name="picture", data_type=dd.ModalityDataType.BASE64, image_format=dd.ImageFormat.PNG
         )
         builder.add_column(
@@ -55,7 +55,7 @@ def main() -> None:
                 model_alias=step,
                 system_prompt=others.prompts[step]["system"],
                 prompt=_jinja(others.prompts[step]["user"], columns),
-                multi_modal_context=[picture] if step == "caption" else None,
+                multi_modal_context=[shown] if step == "caption" else None,
             )
         )
 

@@ -36,19 +36,14 @@ def main() -> None:
     from datatrove.pipeline.writers import JsonlWriter  # noqa: PLC0415
 
     EndpointServer._wait_until_ready = _ready
-    generate: Callable[..., Any] | None = None
+    others = Others(spec)
 
-    async def call(body: dict[str, Any]) -> str:
-        assert generate is not None
-        text: str = (await generate(body)).text
-        return text
+    async def rollout(document: Any, generate: Callable[..., Any]) -> str:
+        async def call(body: dict[str, Any]) -> str:
+            text: str = (await generate(body)).text
+            return text
 
-    others = Others(spec, call)
-
-    async def rollout(document: Any, given: Callable[..., Any]) -> str:
-        nonlocal generate
-        generate = given
-        await others.walk(document.metadata["row"])
+        await others.walk(document.metadata["row"], call)
         return "done"
 
     config = InferenceConfig(

@@ -6,7 +6,6 @@ latency more calls are in flight than that; the table tells how many. Requests a
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ os.environ |= {"TELEMETRY_ENABLED": "false", "DISTILABEL_LOG_LEVEL": "ERROR", "H
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.modules.setdefault("requests", ModuleType("requests"))  # imported, but not declared, and not used here
 
-from clients import Clock, Others, Spec, filled, thought_and_answer  # noqa: E402
+from clients import Clock, Others, Spec, picture, thought_and_answer, turns  # noqa: E402
 
 CLOCK = Clock()
 
@@ -45,7 +44,7 @@ class Ask(Task):
 
     step: str
     prompts: dict[str, Any]
-    images: str
+    data: str
 
     @property
     def inputs(self) -> list[str]:
@@ -60,13 +59,9 @@ class Ask(Task):
 
     def format_input(self, input: Row) -> list[Row]:  # noqa: A002 - distilabel's name
         """Put the turns together."""
-        prompt = self.prompts[self.step]
-        content: Any = filled(prompt["user"], {name: str(input[name]) for name in self.inputs})
-        if self.step == "caption":
-            file = Path(self.images) / input["image"]
-            url = f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
-            content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": content}]
-        return [{"role": "system", "content": prompt["system"]}, {"role": "user", "content": content}]
+        values = {name: str(input[name]) for name in self.inputs}
+        shown = picture(self.data, input["image"]) if self.step == "caption" else None
+        return turns(self.prompts[self.step], values, shown)
 
     def format_output(self, output: str | None, input: Row | None = None) -> Row:  # noqa: A002
         """Keep the reply."""
@@ -105,7 +100,7 @@ def main() -> None:
                 llm=llm,
                 step=step,
                 prompts=others.prompts,
-                images=str(Path(spec.data) / "images"),
+                data=spec.data,
                 input_batch_size=spec.in_flight,
                 add_raw_input=False,
                 add_raw_output=False,
